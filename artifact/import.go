@@ -1,0 +1,83 @@
+package artifact
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"os"
+	"path"
+	"path/filepath"
+	"regexp"
+)
+
+var hasScheme = regexp.MustCompile(`^([A-Za-z][A-Za-z0-9+.-]*)://`)
+
+// Import stores a copy of what uri names, a file or a directory, and returns its
+// digest and the bytes of its files. It reads file:// URIs and paths, relative
+// ones from the working directory; others are an *UnsupportedSchemeError.
+// Symbolic links inside a directory are kept as links.
+func (s *Store) Import(ctx context.Context, uri string) (digest string, size int64, err error) {
+	name, err := localPath(uri)
+	if err != nil {
+		return "", 0, err
+	}
+	d, size, err := s.importPath(ctx, name)
+	if err != nil {
+		return "", 0, fmt.Errorf("import %s: %w", name, err)
+	}
+	return d.String(), size, nil
+}
+
+func (s *Store) importPath(ctx context.Context, name string) (sum, int64, error) {
+	if d, size, ok := s.own(ctx, name); ok {
+		return d, size, nil
+	}
+	name, err := filepath.EvalSymlinks(name) // the person named it
+	if err != nil {
+		return sum{}, 0, err
+	}
+	root, o, err := scan(ctx, name)
+	if err != nil {
+		return sum{}, 0, err
+	}
+	defer root.Close()
+	if err := hashAll(ctx, root, o.entries); err != nil {
+		return sum{}, 0, err
+	}
+	o.finish()
+	err = s.put(ctx, o, placeCopy(root))
+	return o.sum, o.size(), s.noSpace(err, "copying "+name, o.size())
+}
+
+// placeCopy copies a file below root whose digest is known.
+func placeCopy(root *os.Root) placeFunc {
+	return func(ctx context.Context, e *entry, dst *os.File, name string) error {
+		got, err := copyFile(ctx, root, e, dst, name)
+		if err == nil && got != e.sum {
+			err = &ChangedError{path.Join(root.Name(), e.path)}
+		}
+		return err
+	}
+}
+
+// localPath returns the path that uri names on this machine.
+func localPath(uri string) (string, error) {
+	m := hasScheme.FindStringSubmatch(uri)
+	if m == nil {
+		if uri == "" {
+			return "", fmt.Errorf("import: the URI is empty")
+		}
+		return filepath.Abs(uri)
+	}
+	if m[1] != "file" {
+		return "", &UnsupportedSchemeError{URI: redacted(uri), Scheme: m[1]}
+	}
+	u, err := url.Parse(uri)
+	if err != nil {
+		return "", fmt.Errorf("import %q: %w", uri, err)
+	}
+	if u.Host != "" && u.Host != "localhost" {
+		return "", fmt.Errorf("import %q: a file on the host %q can't be read: an absolute path has three slashes, file:///path", uri, u.Host)
+	}
+	return filepath.Clean(u.Path), nil
+}

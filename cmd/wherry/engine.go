@@ -1,0 +1,161 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/wherry-ml/wherry/artifact"
+	"github.com/wherry-ml/wherry/dag"
+	"github.com/wherry-ml/wherry/runner"
+	"github.com/wherry-ml/wherry/runner/docker"
+	"github.com/wherry-ml/wherry/runner/process"
+	"github.com/wherry-ml/wherry/runner/queue"
+	"github.com/wherry-ml/wherry/sqlite"
+)
+
+// opened is what a command has opened so far; closed in the end.
+type opened struct {
+	db       *sqlite.DB
+	store    *artifact.Store
+	backends []interface{ Close() error }
+}
+
+func (g *globals) close() {
+	for _, b := range g.opened.backends {
+		_ = b.Close()
+	}
+	if g.opened.db != nil {
+		_ = g.opened.db.Close()
+	}
+}
+
+// database opens wherry.db, making WHERRY_HOME if need be.
+func (g *globals) database(ctx context.Context) (*sqlite.DB, error) {
+	if g.opened.db != nil {
+		return g.opened.db, nil
+	}
+	if err := os.MkdirAll(g.Home, 0o755); err != nil {
+		return nil, &usageError{msg: fmt.Sprintf("make WHERRY_HOME: %v", err), mend: "set WHERRY_HOME to a folder that you may write"}
+	}
+	db, err := sqlite.Open(ctx, filepath.Join(g.Home, "wherry.db"), sqlite.Options{})
+	if err != nil {
+		return nil, err
+	}
+	g.opened.db = db
+	return db, nil
+}
+
+// artifacts opens the artifact store.
+func (g *globals) artifacts() (*artifact.Store, error) {
+	if g.opened.store != nil {
+		return g.opened.store, nil
+	}
+	s, err := artifact.Open(g.Home)
+	g.opened.store = s
+	return s, err
+}
+
+// homeID is a short id of WHERRY_HOME, for the names of what runs on an engine.
+func (g *globals) homeID() string {
+	sum := sha256.Sum256([]byte(g.Home))
+	return hex.EncodeToString(sum[:])[:8]
+}
+
+// backendNames are the backends of this version.
+var backendNames = []string{"docker", "process"}
+
+// backend returns the backend of this name. It connects at its first use.
+func (g *globals) backend(ctx context.Context, name string) (runner.Backend, error) {
+	return g.trustingBackend(ctx, name, "")
+}
+
+// trustingBackend is a backend whose containers and builds trust a CA bundle.
+func (g *globals) trustingBackend(_ context.Context, name, bundle string) (runner.Backend, error) {
+	store, err := g.artifacts()
+	if err != nil {
+		return nil, err
+	}
+	switch name {
+	case "docker":
+		b := docker.New(docker.Config{Home: g.homeID(), Dir: g.Home, Store: store, CABundle: bundle})
+		g.opened.backends = append(g.opened.backends, b)
+		return b, nil
+	case "process":
+		self, err := os.Executable()
+		if err != nil {
+			return nil, err
+		}
+		b, err := process.New(process.Config{
+			Home: g.homeID(), Dir: g.Home, Store: store, Supervisor: []string{self, superviseCommand}, Note: g.note,
+		})
+		if err != nil {
+			return nil, err
+		}
+		return b, nil
+	}
+	return nil, &usageError{msg: fmt.Sprintf("unknown backend %q", name), mend: "--backend docker or --backend process"}
+}
+
+// note prints a line for people.
+func (g *globals) note(text string) {
+	if !g.Quiet {
+		fmt.Fprintln(g.Err, text)
+	}
+}
+
+// ping explains what else there is where no engine answers.
+func ping(ctx context.Context, b runner.Backend) error {
+	err := b.Ping(ctx)
+	if e, ok := errors.AsType[*runner.UnavailableError](err); ok && b.Features().Name == "docker" {
+		e.Mend = joinHints(e.Mend, "wherry run --backend process runs the steps as processes of this machine; wherry doctor says more")
+	}
+	return err
+}
+
+func joinHints(a, b string) string {
+	if a == "" {
+		return b
+	}
+	return a + "; or " + b
+}
+
+// driver returns a driver for a run with the given options. The run's id is the
+// owner of what the queue grants: its lock says whether that still lives.
+func (g *globals) driver(ctx context.Context, run string, o dag.RunOptions, observe func(dag.Event)) (*dag.Driver, *queue.Queue, error) {
+	db, err := g.database(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	store, err := g.artifacts()
+	if err != nil {
+		return nil, nil, err
+	}
+	backend, err := g.trustingBackend(ctx, o.Backend, o.Trust)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := ping(ctx, backend); err != nil {
+		return nil, nil, err
+	}
+	capacity, err := backend.Capacity(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	q := queue.New(db, capacity, o.Backend, run, g.driven)
+	return &dag.Driver{
+		Backend: backend, Store: db, Artifacts: store, Queue: q, Home: g.Home, HomeID: g.homeID(),
+		Observe: observe, Kill: g.Kill, Patience: g.patience(),
+	}, q, nil
+}
+
+// patience is how long a lost engine is waited for.
+func (g *globals) patience() time.Duration {
+	d, _ := time.ParseDuration(g.Getenv("WHERRY_PATIENCE"))
+	return d
+}

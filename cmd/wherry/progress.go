@@ -1,0 +1,251 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/term"
+
+	"github.com/wherry-ml/wherry/dag"
+	"github.com/wherry-ml/wherry/runner"
+	"github.com/wherry-ml/wherry/runner/logfile"
+)
+
+// progress prints a line on stderr for each thing that happens in a run. While
+// nothing does, it says what is awaited: on a terminal in a line that is rewritten,
+// else every half minute.
+type progress struct {
+	mu      sync.Mutex
+	running map[*dag.Execution]time.Time // since when
+	shown   bool                         // the last line is one that is rewritten
+	last    time.Time                    // when something was printed
+	stop    chan struct{}
+	stopped sync.Once
+
+	out     io.Writer
+	home    string
+	color   bool
+	quiet   bool
+	verbose bool
+	start   time.Time
+	states  map[*dag.Execution]string // what was printed last
+	total   int
+	done    int
+	lastRun dag.State
+}
+
+func newProgress(g *globals) *progress {
+	return &progress{
+		out: g.Err, home: g.Home, color: g.colors(g.Err), quiet: g.Quiet, verbose: g.Verbose,
+		start: time.Now(), last: time.Now(), states: map[*dag.Execution]string{}, running: map[*dag.Execution]time.Time{}, stop: make(chan struct{}),
+	}
+}
+
+// await says from now on what is awaited, until close.
+func (p *progress) await() {
+	if p.quiet {
+		return
+	}
+	pause := time.Second
+	if p.color {
+		pause = 200 * time.Millisecond
+	}
+	go func() {
+		ticker := time.NewTicker(pause)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-p.stop:
+				return
+			case <-ticker.C:
+				p.sayAwaited()
+			}
+		}
+	}()
+}
+
+// close ends await.
+func (p *progress) close() {
+	p.stopped.Do(func() { close(p.stop) })
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.clear()
+}
+
+// quietFor is how long nothing may be printed where lines can't be rewritten.
+const quietFor = 30 * time.Second
+
+func (p *progress) sayAwaited() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.running) == 0 || !p.color && time.Since(p.last) < quietFor {
+		return
+	}
+	var names []string
+	for x, since := range p.running {
+		names = append(names, fmt.Sprintf("%s %s", x.Path, seconds(time.Since(since))))
+	}
+	slices.Sort(names)
+	text := "running: " + strings.Join(names[:min(len(names), 4)], ", ")
+	if len(names) > 4 {
+		text += fmt.Sprintf(" and %d more", len(names)-4)
+	}
+	if !p.color {
+		p.line("·", "", text)
+		return
+	}
+	p.clear()
+	fmt.Fprintf(p.out, "\x1b[2m%7.1fs %d/%d   %s\x1b[0m", time.Since(p.start).Seconds(), p.done, p.total, short(text, 90))
+	p.shown = true
+}
+
+// clear takes the rewritten line away.
+func (p *progress) clear() {
+	if p.shown {
+		fmt.Fprint(p.out, "\r\x1b[2K")
+		p.shown = false
+	}
+}
+
+// colors reports whether w is a terminal whose user wants colours.
+func (g *globals) colors(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && g.Getenv("NO_COLOR") == "" && g.Getenv("TERM") != "dumb" && term.IsTerminal(int(f.Fd()))
+}
+
+// observe is a dag.Driver's Observe.
+func (p *progress) observe(e dag.Event) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch {
+	case p.quiet, e.Detail && !p.verbose:
+	case e.Note != "":
+		p.line("·", "", e.Note)
+	case e.Execution != nil:
+		p.execution(e.Execution)
+	default:
+		p.run(e.Run)
+	}
+}
+
+func (p *progress) run(r *dag.Run) {
+	if r.State == p.lastRun {
+		return
+	}
+	p.lastRun = r.State
+	switch r.State {
+	case dag.Running:
+		p.line("▸", "", fmt.Sprintf("run %s of %s (id %s)", r.Name, r.Pipeline.Name, r.ID))
+	case dag.Canceling:
+		p.line("▸", yellow, "canceling: waiting for running steps to stop; press Ctrl-C again to kill them")
+	}
+}
+
+const (
+	red    = "31"
+	green  = "32"
+	yellow = "33"
+	dim    = "2"
+)
+
+func (p *progress) execution(x *dag.Execution) {
+	if !x.Kind.Runs() && x.State != dag.Skipped {
+		return
+	}
+	word := fmt.Sprintf("%s %d", x.State, len(x.Attempts))
+	if p.states[x] == word {
+		return
+	}
+	if p.states[x] == "" {
+		p.total++
+	}
+	p.states[x] = word
+	delete(p.running, x)
+	if x.State == dag.Running {
+		p.running[x] = time.Now()
+	}
+	if x.State.Ended() {
+		p.done++
+	}
+	switch x.State {
+	case dag.Running:
+		if n := len(x.Attempts); n > 1 {
+			p.line("▸", "", fmt.Sprintf("%s: attempt %d started", x.Path, n))
+			return
+		}
+		p.line("▸", "", fmt.Sprintf("%s: started (%s)", x.Path, x.Reason))
+	case dag.Succeeded:
+		if x.Cached {
+			p.line("✓", green, fmt.Sprintf("%s: cached (%s)", x.Path, x.Reason))
+			return
+		}
+		p.line("✓", green, fmt.Sprintf("%s: done in %s", x.Path, span(x.Started, x.Ended)))
+	case dag.Failed:
+		p.line("✗", red, fmt.Sprintf("%s: failed: %s", x.Path, x.Error))
+		p.tail(x)
+	case dag.Skipped:
+		p.line("-", dim, fmt.Sprintf("%s: skipped: %s", x.Path, x.Reason))
+	case dag.Canceled:
+		p.line("-", yellow, x.Path+": canceled")
+	}
+}
+
+// line prints one event with the seconds since the start and how far the run is.
+func (p *progress) line(mark, color, text string) {
+	p.clear()
+	p.last = time.Now()
+	if p.color && color != "" {
+		mark, text = "\x1b["+color+"m"+mark, text+"\x1b[0m"
+	}
+	fmt.Fprintf(p.out, "%7.1fs %d/%d %s %s\n", time.Since(p.start).Seconds(), p.done, p.total, mark, text)
+}
+
+// tailLines is how many of its last log lines a failed step shows.
+const tailLines = 20
+
+func (p *progress) tail(x *dag.Execution) {
+	if len(x.Attempts) == 0 || x.Attempts[len(x.Attempts)-1].Log == "" {
+		return
+	}
+	lines, err := logfile.Tail(filepath.Join(p.home, x.Attempts[len(x.Attempts)-1].Log), tailLines)
+	if err != nil || len(lines) == 0 {
+		return
+	}
+	fmt.Fprintf(p.out, "  last lines of %s:\n", x.Path)
+	for _, l := range lines {
+		fmt.Fprintf(p.out, "  | %s\n", printable(l.Text))
+	}
+}
+
+// printable makes a log line safe for a terminal: no control characters.
+func printable(text []byte) string {
+	out := make([]rune, 0, len(text))
+	for _, r := range string(text) {
+		if r < ' ' && r != '\t' || r == 0x7f {
+			r = '·'
+		}
+		out = append(out, r)
+	}
+	return string(out)
+}
+
+// writeLine prints a log line as the container wrote it: stdout's on out,
+// stderr's on err.
+func writeLine(out, errOut io.Writer, l runner.Line) error {
+	w := out
+	if l.Stream == runner.Stderr {
+		w = errOut
+	}
+	text := l.Text
+	if !l.Partial {
+		text = append(text[:len(text):len(text)], '\n')
+	}
+	_, err := w.Write(text)
+	return err
+}

@@ -1,0 +1,55 @@
+package main
+
+// projectSchema is the JSON Schema of wherry.yaml, for editors: `wherry init
+// --schema` prints it.
+const projectSchema = `{
+  "$schema": "https://json-schema.org/draft/2020-12/schema",
+  "title": "wherry.yaml",
+  "description": "What the pipelines beside and below this file need of this machine. Relative paths are relative to the file.",
+  "type": ["object", "null"],
+  "additionalProperties": false,
+  "properties": {
+    "images": {
+      "description": "What an image name in a pipeline means here: a mirror, a local image, or a name of build.",
+      "type": "object",
+      "additionalProperties": {"type": "string", "minLength": 1}
+    },
+    "build": {
+      "description": "Images that wherry builds once, by name.",
+      "type": "object",
+      "additionalProperties": {
+        "type": "object",
+        "additionalProperties": false,
+        "properties": {
+          "base": {"description": "Image that requirements are installed on.", "type": "string"},
+          "requirements": {
+            "description": "Python packages as pip writes them, or the name of a requirements file.",
+            "type": ["array", "string"],
+            "items": {"type": "string"}
+          },
+          "context": {"description": "Folder with a Dockerfile, in place of base and requirements.", "type": "string"},
+          "dockerfile": {"description": "Path in context; Dockerfile by default.", "type": "string"}
+        }
+      }
+    },
+    "mounts": {
+      "description": "Files and folders of this machine in every step: SOURCE:TARGET or SOURCE:TARGET:ro.",
+      "type": "array",
+      "items": {"type": "string", "pattern": "^[^:]+:/[^:]+(:(ro|rw))?$"}
+    },
+    "env": {
+      "description": "Environment variables of every step.",
+      "type": "object",
+      "additionalProperties": {"type": ["string", "number", "boolean"]}
+    },
+    "params": {
+      "description": "Values of the pipeline's parameters; -p wins over them.",
+      "type": "object"
+    },
+    "trust": {
+      "description": "PEM file with the certificate authorities that steps and image builds trust beside their own.",
+      "type": "string"
+    }
+  }
+}
+`

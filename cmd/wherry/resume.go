@@ -1,0 +1,81 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/wherry-ml/wherry/dag"
+)
+
+func newResumeCmd(g *globals) *cobra.Command {
+	return &cobra.Command{
+		Use:   "resume RUN",
+		Short: "Go on with a run that has lost its driver",
+		Long: `Resume adopts what still runs, collects what has ended, and starts again what was
+lost. Of a run that has ended it prints the result and exits by its state.`,
+		Example: `  wherry resume last`,
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return g.resume(cmd.Context(), args[0])
+		},
+	}
+}
+
+func (g *globals) resume(ctx context.Context, ref string) error {
+	db, err := g.database(ctx)
+	if err != nil {
+		return err
+	}
+	row, err := db.FindRun(ctx, ref)
+	if err != nil {
+		return err
+	}
+	run, executions, err := db.LoadRun(ctx, row.ID)
+	if err != nil {
+		return err
+	}
+	p := newProgress(g)
+	if run.State.Ended() {
+		return g.printResult(run, executions, p)
+	}
+	lock, err := g.lockRun(run.ID)
+	if err != nil {
+		return err
+	}
+	defer lock.Close()
+	driver, _, err := g.driver(ctx, run.ID, run.Options, p.observe)
+	if err != nil {
+		return err
+	}
+	return g.drive(ctx, driver, run.ID, p)
+}
+
+// drive drives a run to its end and prints the result. The caller holds its lock.
+func (g *globals) drive(ctx context.Context, driver *dag.Driver, id string, p *progress) error {
+	p.await()
+	run, executions, err := driver.Drive(ctx, id)
+	p.close()
+	if err != nil {
+		return &interruptedError{run: id, err: err}
+	}
+	return g.printResult(run, executions, p)
+}
+
+// interruptedError says that a run could not be driven to its end, and can go on.
+type interruptedError struct {
+	run string
+	err error
+}
+
+func (e *interruptedError) Error() string {
+	return fmt.Sprintf("run %s is not finished: %v", e.run, e.err)
+}
+
+func (e *interruptedError) Unwrap() error { return e.err }
+
+// Hint says what to do next.
+func (e *interruptedError) Hint() string {
+	return fmt.Sprintf("nothing is lost: wherry resume %s goes on with it", e.run)
+}

@@ -1,0 +1,113 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/spf13/cobra"
+)
+
+// globals is what every command is given: streams, the flags that all share, and
+// what is opened at most once.
+type globals struct {
+	In       io.Reader
+	Out, Err io.Writer
+	Kill     <-chan struct{}
+	Getenv   func(string) string
+
+	Output  string // text, wide, json or yaml
+	Quiet   bool
+	Verbose bool
+	Home    string // WHERRY_HOME, absolute
+
+	opened opened
+}
+
+func newRootCmd(g *globals) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "wherry",
+		Short: "Run ML pipelines as containers on one machine",
+		Long: `Wherry runs machine-learning pipelines as containers on one machine, from the
+files that Kubeflow users already have: compiled Kubeflow pipelines (IR YAML) and
+kind: Pipeline with a workflowSpec. No cluster, no account.`,
+		Example: `  wherry init                        # write a starter pipeline
+  wherry run pipeline.yaml -p lr=0.1 # run it
+  wherry get runs                    # what ran
+  wherry lineage last                # what came from what`,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		PersistentPreRunE: func(*cobra.Command, []string) error {
+			return g.prepare()
+		},
+	}
+	cmd.SetIn(g.In)
+	cmd.SetOut(g.Out)
+	cmd.SetErr(g.Err)
+	f := cmd.PersistentFlags()
+	f.StringVarP(&g.Output, "output", "o", "text", "`FORMAT` of the result on stdout: text, wide, json or yaml")
+	f.BoolVarP(&g.Quiet, "quiet", "q", false, "no progress on stderr")
+	f.BoolVar(&g.Verbose, "verbose", false, "say more on stderr")
+	cmd.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		return &usageError{msg: err.Error(), mend: c.CommandPath() + " --help"}
+	})
+	cmd.AddCommand(
+		newRunCmd(g), newResumeCmd(g), newGetCmd(g), newDescribeCmd(g), newLogsCmd(g),
+		newCancelCmd(g), newLineageCmd(g), newVersionCmd(g),
+	)
+	for _, c := range cmd.Commands() {
+		c.Args = usageArgs(c.Args)
+	}
+	return cmd
+}
+
+// usageArgs makes a wrong number of arguments wrong usage.
+func usageArgs(check cobra.PositionalArgs) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		if check == nil {
+			return nil
+		}
+		if err := check(c, args); err != nil {
+			return &usageError{msg: err.Error(), mend: "usage: " + c.UseLine()}
+		}
+		return nil
+	}
+}
+
+// prepare checks the shared flags and finds WHERRY_HOME. It creates nothing.
+func (g *globals) prepare() error {
+	if formats := []string{"text", "wide", "json", "yaml"}; !slices.Contains(formats, g.Output) {
+		return &usageError{msg: fmt.Sprintf("unknown output format %q", g.Output), mend: "-o text, wide, json or yaml"}
+	}
+	home, err := findHome(g.Getenv)
+	g.Home = home
+	return err
+}
+
+// findHome returns where wherry keeps everything: $WHERRY_HOME, else
+// $XDG_DATA_HOME/wherry, else ~/.local/share/wherry.
+func findHome(getenv func(string) string) (string, error) {
+	home := getenv("WHERRY_HOME")
+	if home == "" {
+		data := getenv("XDG_DATA_HOME")
+		if data == "" {
+			user, err := os.UserHomeDir()
+			if err != nil {
+				return "", &usageError{msg: "find WHERRY_HOME: " + err.Error(), mend: "set WHERRY_HOME to a folder of yours"}
+			}
+			data = filepath.Join(user, ".local", "share")
+		}
+		home = filepath.Join(data, "wherry")
+	}
+	abs, err := filepath.Abs(home)
+	if err != nil {
+		return "", err
+	}
+	// Symbolic links are followed, so that a path means the same in a container.
+	if real, err := filepath.EvalSymlinks(abs); err == nil {
+		return real, nil
+	}
+	return abs, nil
+}

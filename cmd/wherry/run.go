@@ -1,0 +1,391 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/wherry-ml/wherry/dag"
+	"github.com/wherry-ml/wherry/dag/source"
+	"github.com/wherry-ml/wherry/runner"
+	"github.com/wherry-ml/wherry/runner/queue"
+)
+
+type runFlags struct {
+	file        string
+	params      []string
+	paramsFile  string
+	mounts      []string
+	backend     string
+	name        string
+	platform    string
+	network     string
+	maxParallel int
+	cache       bool
+	noCache     bool
+	dryRun      bool
+	detach      bool
+}
+
+func newRunCmd(g *globals) *cobra.Command {
+	var f runFlags
+	cmd := &cobra.Command{
+		Use:   "run FILE",
+		Short: "Run a pipeline file",
+		Long: `Run reads a pipeline file, checks it, and runs its tasks as containers, as many at
+once as the machine has room for. A task whose image, command, inputs and mounted
+sources have not changed is taken from the cache. A wherry.yaml beside the file, or
+in a folder above it, says what image names mean here, what is mounted, and more.`,
+		Example: `  wherry run pipeline.yaml
+  wherry run pipeline.yaml -p learning_rate=0.1 -v ./src:/app:ro
+  wherry run pipeline.yaml --dry-run
+  wherry run pipeline.yaml -o json | jq .run.outputs`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			f.file = args[0]
+			return g.runPipeline(cmd.Context(), f)
+		},
+	}
+	fl := cmd.Flags()
+	fl.StringArrayVarP(&f.params, "param", "p", nil, "`NAME=VALUE` of a parameter (repeatable)")
+	fl.StringVar(&f.paramsFile, "params", "", "YAML or JSON `FILE` with parameters")
+	fl.StringArrayVarP(&f.mounts, "volume", "v", nil, "`SRC:DST[:ro]` mounted in every step; with :ro a source that is snapshotted and part of the cache key")
+	fl.StringVar(&f.backend, "backend", "docker", "`NAME` of what runs the steps: docker or process")
+	fl.StringVar(&f.name, "name", "", "`NAME` of the run")
+	fl.StringVar(&f.platform, "platform", "", "`OS/ARCH` of the images, such as linux/amd64")
+	fl.StringVar(&f.network, "network", "on", "`MODE` of the steps' network: on or none")
+	fl.IntVar(&f.maxParallel, "max-parallel", 0, "run at most `N` steps at once (0: as many as fit)")
+	fl.BoolVar(&f.cache, "cache", false, "use the cache, whatever the file says")
+	fl.BoolVar(&f.noCache, "no-cache", false, "run every step, cached or not")
+	fl.BoolVar(&f.dryRun, "dry-run", false, "read, check and print the plan; needs no engine and changes nothing")
+	fl.BoolVarP(&f.detach, "detach", "d", false, "go on in the background and print the run's id")
+	return cmd
+}
+
+func (g *globals) runPipeline(ctx context.Context, f runFlags) error {
+	job, err := g.prepareRun(ctx, f)
+	if err != nil {
+		return err
+	}
+	if f.dryRun {
+		return g.printPlan(job)
+	}
+	run := job.run
+	p := newProgress(g)
+	driver, q, err := g.driver(ctx, run.ID, run.Options, p.observe)
+	if err != nil {
+		return err
+	}
+	if err := checkSizes(job, q); err != nil {
+		return err
+	}
+	if err := checkBackend(job, driver.Backend, g.Home); err != nil {
+		return err
+	}
+	if err := g.snapshot(ctx, run); err != nil {
+		return err
+	}
+	for _, n := range run.Pipeline.Notes {
+		g.note("note: " + strings.ReplaceAll(strings.TrimSpace(n), "\n", "\n      "))
+	}
+	if !driver.Backend.Features().Limits && hasLimits(run.Pipeline) {
+		g.note("note: the " + f.backend + " backend can't enforce CPU and memory limits; they only count for the queue")
+	}
+	g.nameInterrupted(ctx)
+	lock, err := g.lockRun(run.ID)
+	if err != nil {
+		return err
+	}
+	defer lock.Close()
+	if err := driver.Store.CreateRun(ctx, run); err != nil {
+		return err
+	}
+	if f.detach {
+		return g.detach(run.ID, lock)
+	}
+	return g.drive(ctx, driver, run.ID, p)
+}
+
+// job is a run that was prepared and not yet stored.
+type job struct {
+	*loaded
+	run     *dag.Run
+	project *project
+}
+
+// prepareRun reads and checks everything that a run is made of.
+func (g *globals) prepareRun(ctx context.Context, f runFlags) (*job, error) {
+	if f.cache && f.noCache {
+		return nil, &usageError{msg: "--cache and --no-cache exclude each other"}
+	}
+	if !slices.Contains(backendNames, f.backend) {
+		return nil, &usageError{msg: fmt.Sprintf("unknown backend %q", f.backend), mend: "--backend docker or --backend process"}
+	}
+	proj, err := findProject(filepath.Dir(f.file))
+	if err != nil {
+		return nil, err
+	}
+	options, mounted, err := runOptions(f, proj)
+	if err != nil {
+		return nil, err
+	}
+	l, err := loadPipeline(f.file, mounted)
+	if err != nil {
+		return nil, err
+	}
+	options.Images = aliases(l.pipeline, proj)
+	parameters, err := bindParameters(l.pipeline, f, proj)
+	if err != nil {
+		return nil, err
+	}
+	id := newID()
+	run := &dag.Run{
+		ID: id, Name: f.name, Pipeline: l.pipeline, Options: options, Parameters: parameters,
+		State: dag.Pending, Created: time.Now(),
+	}
+	if run.Name == "" {
+		run.Name = l.pipeline.Name + "-" + id[:5]
+	}
+	return &job{loaded: l, run: run, project: proj}, nil
+}
+
+// runOptions merges wherry.yaml and flags; flags win.
+func runOptions(f runFlags, proj *project) (dag.RunOptions, []string, error) {
+	o := dag.RunOptions{Backend: f.backend, MaxParallel: f.maxParallel, Platform: f.platform, Trust: proj.Trust}
+	switch {
+	case f.cache:
+		o.Cache = dag.CacheOn
+	case f.noCache:
+		o.Cache = dag.CacheOff
+	}
+	switch f.network {
+	case "on":
+	case "none":
+		o.Network = runner.NetworkNone
+	default:
+		return o, nil, &usageError{msg: fmt.Sprintf("unknown network mode %q", f.network), mend: "--network on or --network none"}
+	}
+	if f.maxParallel < 0 {
+		return o, nil, &usageError{msg: "--max-parallel must be 0 or more"}
+	}
+	mounts := slices.Clone(proj.Mounts)
+	cwd, err := os.Getwd()
+	if err != nil {
+		return o, nil, err
+	}
+	for _, text := range f.mounts {
+		m, err := parseMount(cwd, text)
+		if err != nil {
+			return o, nil, fmt.Errorf("-v %w", err)
+		}
+		mounts = slices.DeleteFunc(mounts, func(other mount) bool { return other.Target == m.Target })
+		mounts = append(mounts, m)
+	}
+	var mounted []string
+	for _, m := range mounts {
+		o.Mounts = append(o.Mounts, dag.Mount{Source: m.Source, Target: m.Target, ReadOnly: m.ReadOnly})
+		mounted = append(mounted, m.Target)
+	}
+	for _, name := range sortedNames(proj.Env) {
+		o.Env = append(o.Env, runner.EnvVar{Name: name, Value: proj.Env[name]})
+	}
+	return o, mounted, nil
+}
+
+// aliases returns what the pipeline's image names mean on this machine.
+func aliases(p *dag.Pipeline, proj *project) map[string]dag.Alias {
+	out := map[string]dag.Alias{}
+	for _, c := range p.Components {
+		if c.Pod == nil {
+			continue
+		}
+		for _, container := range c.Pod.Containers {
+			if len(container.Image) != 1 || container.Image[0].Ref != nil {
+				continue
+			}
+			name := container.Image[0].Text
+			real, build := proj.image(name)
+			switch {
+			case build != nil:
+				out[name] = dag.Alias{Image: real, Build: &runner.BuildSpec{
+					Name: "wherry/" + real, Base: build.Base, Requirements: build.Requirements.List, Context: build.Context, Dockerfile: build.Dockerfile,
+				}}
+			case real != name:
+				out[name] = dag.Alias{Image: real}
+			}
+		}
+	}
+	return out
+}
+
+// bindParameters merges parameters: flags over --params over wherry.yaml.
+func bindParameters(p *dag.Pipeline, f runFlags, proj *project) (map[string]any, error) {
+	values := map[string]any{}
+	for k, v := range proj.Params {
+		if _, ok := p.Components[p.Root].Inputs.Parameters[k]; ok { // it may serve several pipelines
+			values[k] = v
+		}
+	}
+	if f.paramsFile != "" {
+		file, err := source.Read(f.paramsFile)
+		if err != nil {
+			return nil, err
+		}
+		docs, err := file.Documents()
+		if err != nil {
+			return nil, err
+		}
+		given := map[string]any{}
+		if err := file.Decode(docs[0], &given); err != nil {
+			return nil, err
+		}
+		for k, v := range given {
+			values[k] = v
+		}
+	}
+	text := map[string]string{}
+	for _, p := range f.params {
+		name, value, ok := strings.Cut(p, "=")
+		if !ok || name == "" {
+			return nil, &usageError{msg: fmt.Sprintf("-p %q is not NAME=VALUE", p), mend: "-p learning_rate=0.1"}
+		}
+		text[name] = value
+		delete(values, name)
+	}
+	return p.Bind(text, values)
+}
+
+// checkSizes refuses, before anything starts, what can never fit this machine.
+func checkSizes(j *job, q *queue.Queue) error {
+	for _, name := range sortedNames(j.pipeline.Components) {
+		c := j.pipeline.Components[name]
+		res, ok := c.StaticResources()
+		if !ok {
+			continue
+		}
+		if err := q.Fits(res); err != nil {
+			e := j.file.Errorf(c.Pos, "%q %v", name, err)
+			e.Mend = hintText(err)
+			return e
+		}
+	}
+	return nil
+}
+
+func hintText(err error) string {
+	if h, ok := err.(interface{ Hint() string }); ok {
+		return h.Hint()
+	}
+	return ""
+}
+
+func hasLimits(p *dag.Pipeline) bool {
+	for _, c := range p.Components {
+		if res, ok := c.StaticResources(); ok && (res.CPULimit > 0 || res.MemoryLimit > 0) {
+			return true
+		}
+	}
+	return false
+}
+
+// checkBackend refuses, before anything starts, what the backend can't honour.
+func checkBackend(j *job, b runner.Backend, home string) error {
+	checker, ok := b.(interface{ Check(runner.Pod) error })
+	if !ok {
+		return nil
+	}
+	for _, name := range sortedNames(j.pipeline.Components) {
+		c := j.pipeline.Components[name]
+		pod, ok := c.StaticPod(j.run, home)
+		if !ok {
+			continue
+		}
+		if err := checker.Check(pod); err != nil {
+			e := j.file.Errorf(c.Pos, "%q: %v", name, err)
+			return e.WithMend("run it with --backend docker")
+		}
+	}
+	return nil
+}
+
+// snapshot takes the mounted sources into the artifact store, so that a save in
+// mid-run can't mix versions.
+func (g *globals) snapshot(ctx context.Context, run *dag.Run) error {
+	store, err := g.artifacts()
+	if err != nil {
+		return err
+	}
+	for i := range run.Options.Mounts {
+		m := &run.Options.Mounts[i]
+		if !m.ReadOnly {
+			continue
+		}
+		digest, _, err := store.Snapshot(ctx, m.Source, snapshotOptions(g))
+		if err != nil {
+			return fmt.Errorf("snapshot %s: %w", m.Source, err)
+		}
+		m.Digest = digest
+	}
+	return nil
+}
+
+// nameInterrupted tells of runs that have lost their driver.
+func (g *globals) nameInterrupted(ctx context.Context) {
+	db, err := g.database(ctx)
+	if err != nil {
+		return
+	}
+	runs, err := db.Interrupted(ctx)
+	if err != nil {
+		return
+	}
+	for _, r := range runs {
+		if !g.driven(r.ID) {
+			g.note(fmt.Sprintf("note: run %s (%s) was interrupted; wherry resume %s goes on with it", r.ID, r.Name, r.ID))
+		}
+	}
+}
+
+// detach hands the run over to a driver of its own session.
+func (g *globals) detach(id string, lock *runLock) error {
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	log, err := os.Create(filepath.Join(g.Home, "runs", id, "driver.log"))
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	_ = lock.Close() // the driver takes it
+	cmd := exec.Command(self, "resume", id)
+	cmd.Env = append(os.Environ(), "WHERRY_HOME="+g.Home)
+	cmd.Stdout, cmd.Stderr = log, log
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if err := cmd.Start(); err != nil {
+		return fmt.Errorf("start the driver of run %s: %w", id, err)
+	}
+	for range 100 { // until it drives, so that who asks next sees it
+		if g.driven(id) || ended(cmd.Process) {
+			break
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	_ = cmd.Process.Release()
+	if g.Output == "json" || g.Output == "yaml" {
+		return g.printDocument(map[string]any{"run": map[string]any{"id": id}})
+	}
+	fmt.Fprintln(g.Out, id)
+	g.note(fmt.Sprintf("wherry logs -f %s follows it, wherry cancel %s ends it", id, id))
+	return nil
+}
+
+func ended(p *os.Process) bool { return p.Signal(syscall.Signal(0)) != nil }

@@ -1,0 +1,158 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"path/filepath"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/wherry-ml/wherry/artifact"
+	"github.com/wherry-ml/wherry/dag"
+)
+
+func snapshotOptions(g *globals) artifact.SnapshotOptions {
+	return artifact.SnapshotOptions{Note: g.note}
+}
+
+// printResult prints how a run ended, for a program or for a person, and returns
+// the error that gives the exit code.
+func (g *globals) printResult(run *dag.Run, executions []*dag.Execution, p *progress) error {
+	if g.structured() {
+		if err := g.printDocument(newDocument(run, executions)); err != nil {
+			return err
+		}
+	} else {
+		printSummary(g.Out, run, executions)
+	}
+	switch run.State {
+	case dag.Succeeded:
+		return nil
+	case dag.Canceled:
+		return &workError{state: run.State, msg: fmt.Sprintf("run %s was canceled", run.Name)}
+	}
+	return &workError{state: run.State, msg: fmt.Sprintf("run %s failed: %s", run.Name, run.Error), mend: failureMend(run, executions)}
+}
+
+func failureMend(run *dag.Run, executions []*dag.Execution) string {
+	for _, x := range executions {
+		if x.State == dag.Failed && x.Kind.Runs() && len(x.Attempts) > 0 {
+			return fmt.Sprintf("wherry logs %s/%s", run.ID, x.Path)
+		}
+	}
+	return "wherry describe " + run.ID
+}
+
+// printSummary prints a run's tasks, outputs, metrics and artifacts.
+func printSummary(out io.Writer, run *dag.Run, executions []*dag.Execution) {
+	fmt.Fprintf(out, "\n%s  %s  in %s  (run %s)\n\n", run.Pipeline.Name, run.State, span(run.Started, run.Ended), run.ID)
+	printTasks(out, executions)
+	if names := sortedNames(run.Outputs.Parameters); len(names) > 0 {
+		fmt.Fprintln(out, "\noutputs")
+		for _, name := range names {
+			fmt.Fprintf(out, "  %s = %s\n", name, short(dag.FormatValue(run.Outputs.Parameters[name]), 200))
+		}
+	}
+	printMetrics(out, executions)
+	printArtifacts(out, executions)
+}
+
+func printTasks(out io.Writer, executions []*dag.Execution) {
+	w := tabwriter.NewWriter(out, 0, 4, 2, ' ', 0)
+	fmt.Fprintln(w, "TASK\tSTATE\tTIME\tATTEMPTS\tWHY")
+	for _, x := range treeOrder(executions) {
+		state := string(x.State)
+		if x.Cached {
+			state += " (cached)"
+		}
+		why := x.Reason
+		if x.Error != "" {
+			why = x.Error
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%s\n", x.Path, state, span(x.Started, x.Ended), len(x.Attempts), short(why, 90))
+	}
+	w.Flush()
+}
+
+// printMetrics prints the numbers that steps logged as metrics.
+func printMetrics(out io.Writer, executions []*dag.Execution) {
+	title := "\nmetrics\n"
+	for _, x := range executions {
+		for _, name := range sortedNames(x.Outputs.Artifacts) {
+			for _, a := range x.Outputs.Artifacts[name] {
+				if a.Type != "system.Metrics" || x.Kind != dag.KindContainer {
+					continue
+				}
+				for _, k := range sortedNames(a.Metadata) {
+					fmt.Fprintf(out, "%s  %s  %s = %s\n", title, x.Path, k, dag.FormatValue(a.Metadata[k]))
+					title = ""
+				}
+			}
+		}
+	}
+}
+
+func printArtifacts(out io.Writer, executions []*dag.Execution) {
+	w := tabwriter.NewWriter(out, 0, 4, 2, ' ', 0)
+	title := "\nartifacts\n"
+	for _, x := range executions {
+		if !x.Kind.Runs() {
+			continue
+		}
+		for _, name := range sortedNames(x.Outputs.Artifacts) {
+			for _, a := range x.Outputs.Artifacts[name] {
+				if a.Digest == "" {
+					continue
+				}
+				fmt.Fprintf(w, "%s  %s/%s\t%s\t%s\n", title, x.Path, name, typeWord(a.Type), a.URI)
+				title = ""
+			}
+		}
+	}
+	w.Flush()
+}
+
+func typeWord(title string) string {
+	return orDash(strings.TrimPrefix(title, "system."))
+}
+
+// short cuts text to n characters on one line.
+func short(text string, n int) string {
+	text = strings.Join(strings.Fields(text), " ")
+	if r := []rune(text); len(r) > n {
+		return string(r[:n-1]) + "…"
+	}
+	return text
+}
+
+// printPlan prints what a run would do. Nothing was started.
+func (g *globals) printPlan(j *job) error {
+	plan := dag.NewPlan(j.run)
+	if g.structured() {
+		return g.printDocument(plan)
+	}
+	fmt.Fprintf(g.Out, "%s (%s) from %s: %d tasks\n", plan.Pipeline, j.pipeline.Format, filepath.Base(j.file.Name), len(plan.Tasks))
+	for _, name := range sortedNames(plan.Parameters) {
+		fmt.Fprintf(g.Out, "  -p %s=%s\n", name, short(dag.FormatValue(plan.Parameters[name]), 120))
+	}
+	fmt.Fprintln(g.Out)
+	w := tabwriter.NewWriter(g.Out, 0, 4, 2, ' ', 0)
+	fmt.Fprintln(w, "TASK\tKIND\tIMAGE\tAFTER\tCACHE")
+	for _, t := range plan.Tasks {
+		image := t.Image
+		if a, ok := j.run.Options.Images[image]; ok {
+			image += " -> " + a.Image
+		}
+		cache := "off"
+		if t.Cache {
+			cache = "on"
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", t.Path, t.Kind, orDash(image), orDash(strings.Join(t.After, ", ")), cache)
+	}
+	w.Flush()
+	for _, n := range j.pipeline.Notes {
+		fmt.Fprintf(g.Out, "\nnote: %s\n", strings.TrimSpace(n))
+	}
+	fmt.Fprintln(g.Out, "\nnothing was started (--dry-run)")
+	return nil
+}

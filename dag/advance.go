@@ -1,0 +1,366 @@
+package dag
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"github.com/wherry-ml/wherry/runner"
+)
+
+// settle decides what follows for a task that may have become ready.
+func (d *drive) settle(n *node) {
+	if n.exec.State != Pending || n.phase != phaseIdle {
+		return
+	}
+	if d.canceled {
+		d.end(n, Canceled, "the run was canceled")
+		return
+	}
+	switch v, why := n.parent.verdict(n); v {
+	case wait:
+		return
+	case skip:
+		n.exec.Reason = why
+		d.end(n, Skipped, "")
+		return
+	}
+	inputs, err := n.parent.resolveInputs(d.run, n)
+	if err != nil {
+		d.end(n, Failed, err.Error())
+		return
+	}
+	n.exec.Inputs = inputs
+	switch {
+	case n.comp.Graph != nil:
+		d.open(n)
+	case n.comp.Importer != nil:
+		d.importArtifact(n)
+	default:
+		d.prepare(n)
+	}
+}
+
+// open starts a graph: its tasks become executions.
+func (d *drive) open(n *node) {
+	n.exec.State = Running
+	n.exec.Started = time.Now()
+	d.change(n)
+	d.after(func() { d.expand(n, n.comp, n.exec.Inputs) }) // the children need the parent's id
+}
+
+// expand adds the executions of a graph's tasks. n is nil for the root.
+func (d *drive) expand(n *node, comp *Component, inputs Values) {
+	s := newScope(d.run.Pipeline, n, comp, inputs)
+	if n == nil {
+		d.root = s
+	} else {
+		n.inner = s
+	}
+	now := time.Now()
+	for _, child := range s.order {
+		child.exec.Run = d.run.ID
+		child.exec.Created = now
+		if n != nil {
+			child.exec.Parent = n.exec.ID
+		}
+		d.executions = append(d.executions, child.exec)
+		d.change(child)
+	}
+	d.dirty = append(d.dirty, s.order...)
+	d.after(func() {
+		for _, child := range s.order {
+			d.byID[child.exec.ID] = child
+		}
+	})
+	if s.open == 0 {
+		d.close(s)
+	}
+}
+
+// prepare finds out what a container task would run, and whether it has been run
+// before.
+func (d *drive) prepare(n *node) {
+	n.phase = phaseResolving
+	d.resolveImages(n, func(err error) {
+		if n.exec.State != Pending || n.phase != phaseResolving {
+			return // canceled meanwhile
+		}
+		if err == nil {
+			err = d.measure(n)
+		}
+		if err != nil {
+			d.failWith(n, err)
+			return
+		}
+		if d.reuse(n) {
+			return
+		}
+		d.enqueue(n)
+	})
+}
+
+// measure finds out what the queue is asked for.
+func (d *drive) measure(n *node) error {
+	r := render{run: d.run, node: n}
+	var total runner.Resources
+	for i := range n.comp.Pod.Containers {
+		one, err := r.resources(n.comp.Pod.Containers[i].Resources)
+		if err != nil {
+			return err
+		}
+		total = addResources(total, one)
+	}
+	clamped, notes := d.Queue.Clamp(total)
+	for _, note := range notes {
+		d.note("%s: %s", n.exec.Path, note)
+	}
+	n.request = clamped
+	return nil
+}
+
+func (d *drive) enqueue(n *node) {
+	n.phase = phaseWaiting
+	d.waiting = append(d.waiting, n)
+	d.room = true
+}
+
+// reuse ends the execution with the outputs of an earlier one that had the same
+// key, if caching is on and all of them are still there.
+func (d *drive) reuse(n *node) bool {
+	n.exec.KeyParts = keyParts(d.run, n)
+	n.exec.Key = cacheKey(n.exec.KeyParts)
+	switch {
+	case d.run.Options.Cache == CacheOff:
+		n.exec.Reason = "caching is off (--no-cache)"
+		return false
+	case !n.task.Cache && d.run.Options.Cache != CacheOn:
+		n.exec.Reason = "caching is off for this task"
+		return false
+	}
+	entry, err := d.Store.LookupCache(d.ops, n.exec.Key)
+	if err == nil {
+		if gone := d.missing(entry.Outputs); gone != "" {
+			n.exec.Reason = fmt.Sprintf("output %q of run %s is gone from the artifact store", gone, entry.Run)
+			return false
+		}
+		n.exec.Cached = true
+		n.exec.Outputs = entry.Outputs
+		n.exec.Started = time.Now()
+		n.exec.Reason = "same inputs and code as in run " + entry.Run
+		d.end(n, Succeeded, "")
+		return true
+	}
+	if !errors.Is(err, ErrNotFound) {
+		d.fatal = err
+		return true
+	}
+	n.exec.Reason = d.why(n)
+	return false
+}
+
+func (d *drive) missing(v Values) string {
+	for name, list := range v.Artifacts {
+		for _, a := range list {
+			if a.Digest == "" {
+				continue
+			}
+			if _, err := d.Artifacts.Path(a.Digest); err != nil {
+				return name
+			}
+		}
+	}
+	return ""
+}
+
+// why explains a cache miss.
+func (d *drive) why(n *node) string {
+	last, err := d.Store.LastKeyParts(d.ops, d.run.Pipeline.Name, n.exec.Path)
+	if err != nil {
+		return "first run"
+	}
+	return explainMiss(last, n.exec.KeyParts)
+}
+
+// importArtifact brings an importer's artifact into the store.
+func (d *drive) importArtifact(n *node) {
+	spec := n.comp.Importer
+	uri := ""
+	switch {
+	case spec.URI.Constant != nil:
+		uri = FormatValue(spec.URI.Constant.Value)
+	case spec.URI.Input != "":
+		uri = FormatValue(n.exec.Inputs.Parameters[spec.URI.Input])
+	}
+	n.exec.State = Running
+	n.exec.Started = time.Now()
+	n.exec.Reason = "importers always look"
+	n.phase = phaseLive
+	d.change(n)
+	d.after(func() {
+		d.spawn(func() func() {
+			local := localPath(uri, d.run.Pipeline.File)
+			digest, size, err := d.Artifacts.Import(d.ops, local)
+			return func() { d.imported(n, local, digest, size, err) }
+		})
+	})
+}
+
+func (d *drive) imported(n *node, uri, digest string, size int64, err error) {
+	if n.exec.State.Ended() {
+		return
+	}
+	if err != nil {
+		d.failWith(n, err)
+		return
+	}
+	spec := n.comp.Importer
+	metadata, err := render{run: d.run, node: n}.metadata(spec.Metadata)
+	if err != nil {
+		d.failWith(n, err)
+		return
+	}
+	n.exec.Outputs = Values{Parameters: map[string]any{}, Artifacts: map[string][]Artifact{}}
+	for name := range n.comp.Outputs.Artifacts {
+		n.exec.Outputs.Artifacts[name] = []Artifact{{
+			Name: name, URI: uri, Digest: digest, Size: size, Type: spec.Type.Title, Version: spec.Type.Version, Metadata: metadata,
+		}}
+	}
+	d.end(n, Succeeded, "")
+}
+
+// localPath returns the path of a local URI; a relative one is relative to the
+// pipeline's file.
+func localPath(uri, file string) string {
+	const scheme = "file://"
+	if len(uri) > len(scheme) && uri[:len(scheme)] == scheme {
+		return uri[len(scheme):]
+	}
+	if !filepath.IsAbs(uri) && filepath.IsLocal(uri) {
+		return filepath.Join(filepath.Dir(file), uri)
+	}
+	return uri
+}
+
+// failWith ends an execution that could not be run at all.
+func (d *drive) failWith(n *node, err error) {
+	if d.unavailable(err) {
+		return
+	}
+	text := err.Error()
+	if h, ok := errors.AsType[interface {
+		error
+		Hint() string
+	}](err); ok && h.Hint() != "" {
+		text += "; try: " + h.Hint()
+	}
+	d.end(n, Failed, text)
+}
+
+// unavailable makes a backend that stays away the end of the drive: nothing is
+// marked, so that the run can be resumed.
+func (d *drive) unavailable(err error) bool {
+	if _, ok := errors.AsType[*runner.UnavailableError](err); ok && d.fatal == nil {
+		d.fatal = err
+	}
+	return d.fatal != nil
+}
+
+// end ends an execution and tells those that wait for it.
+func (d *drive) end(n *node, s State, err string) {
+	if n.exec.State.Ended() {
+		return
+	}
+	n.exec.State = s
+	n.exec.Error = err
+	n.exec.Ended = time.Now()
+	n.phase = phaseIdle
+	d.change(n)
+	d.batch.Durable = d.batch.Durable || s == Succeeded && !n.exec.Cached || s == Failed
+	n.parent.open--
+	d.dirty = append(d.dirty, n.parent.dependents[n.task.Name]...)
+	if n.parent.open == 0 {
+		d.close(n.parent)
+	}
+}
+
+// close ends a graph whose tasks have all ended.
+func (d *drive) close(s *scope) {
+	state, why := s.result()
+	outputs := s.outputs(d.run)
+	if s.owner != nil {
+		s.owner.exec.Outputs = outputs
+		d.end(s.owner, state, why)
+		return
+	}
+	if d.canceled {
+		state, why = Canceled, "canceled"
+	}
+	d.run.State = state
+	d.run.Error = why
+	d.run.Outputs = outputs
+	d.run.Ended = time.Now()
+	d.batch.Run = d.run
+	d.batch.Durable = true
+}
+
+// cancel ends what has not started and stops what runs.
+func (d *drive) cancel() {
+	if d.canceled {
+		return
+	}
+	d.canceled = true
+	d.run.State = Canceling
+	d.run.Cancel = true
+	d.batch.Run = d.run
+	d.waiting = nil
+	var release []string
+	var visit func(s *scope)
+	visit = func(s *scope) {
+		for _, n := range s.order {
+			switch {
+			case n.inner != nil && !n.exec.State.Ended():
+				visit(n.inner)
+			case n.live:
+				pod := n.pod()
+				d.after(func() { d.stop(pod, grace(d.run)) })
+			case n.phase == phaseWaiting:
+				release = append(release, d.nextPod(n))
+				d.end(n, Canceled, "the run was canceled")
+			default:
+				d.end(n, Canceled, "the run was canceled")
+			}
+		}
+	}
+	visit(d.root)
+	if len(release) > 0 {
+		_ = d.Queue.Release(d.ops, release...)
+	}
+}
+
+func (n *node) pod() string { return n.exec.Attempts[len(n.exec.Attempts)-1].Pod }
+
+// stop stops a pod; the attempt's own goroutine sees its end.
+func (d *drive) stop(pod string, grace time.Duration) {
+	d.spawn(func() func() {
+		err := d.Backend.Stop(d.ops, pod, grace)
+		return func() {
+			if err != nil {
+				d.unavailable(err)
+			}
+		}
+	})
+}
+
+// kill kills what a cancelation still waits for.
+func (d *drive) kill() {
+	d.cancel()
+	d.killed = true
+	for _, n := range d.byID {
+		if n.live {
+			pod := n.pod()
+			d.after(func() { d.stop(pod, 0) })
+		}
+	}
+}

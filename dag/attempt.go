@@ -1,0 +1,334 @@
+package dag
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/wherry-ml/wherry/runner"
+	"github.com/wherry-ml/wherry/runner/logfile"
+)
+
+// maxLost is how often in a row an attempt may be lost before its execution fails.
+const maxLost = 5
+
+// outcome is how an attempt went.
+type outcome struct {
+	exit    runner.Exit
+	outputs Values
+	err     error // of the outputs, or what kept the attempt from ending
+	log     bool  // a log file was written
+}
+
+// begin makes the next attempt of an execution that was admitted: on record
+// first, started after.
+func (d *drive) begin(n *node, devices []string) {
+	number := int64(len(n.exec.Attempts)) + 1
+	pod, err := buildPod(d.run, n, number, d.Home, d.HomeID, devices)
+	if err != nil {
+		_ = d.Queue.Release(d.ops, d.nextPod(n))
+		d.failWith(n, err)
+		return
+	}
+	now := time.Now()
+	a := &Attempt{Number: number, Pod: pod.Name, State: Pending, Started: now}
+	n.exec.Attempts = append(n.exec.Attempts, a)
+	n.exec.State = Running
+	if n.exec.Started.IsZero() {
+		n.exec.Started = now
+	}
+	n.exec.RetryAt = time.Time{}
+	d.change(n)
+	d.launch(n, a, pod)
+}
+
+// launch carries an attempt out, once it is on record.
+func (d *drive) launch(n *node, a *Attempt, pod runner.Pod) {
+	n.phase, n.live = phaseLive, true
+	d.running++
+	r := render{run: d.run, node: n, dir: attemptDir(d.Home, d.run.ID, n.exec.ID, a.Number)}
+	end := d.watch.expect(pod.Name)
+	log := filepath.Join(d.Home, logPath(d.run.ID, n.exec.ID, a.Number))
+	d.after(func() {
+		d.spawn(func() func() {
+			out := d.attempt(pod, end, r, log, func() {
+				d.post(func() {
+					if a.State == Pending {
+						a.State = Running
+						d.change(n)
+					}
+				})
+			})
+			return func() { d.attemptEnded(n, a, r, out) }
+		})
+	})
+}
+
+// attempt starts (or adopts) the pod, waits for its end and collects it. It runs
+// beside the loop and touches nothing of the node.
+func (d *drive) attempt(pod runner.Pod, end <-chan runner.Exit, r render, log string, started func()) outcome {
+	err := d.patiently(func() error { return d.Backend.Ensure(d.ops, []runner.Pod{pod}) })
+	if err != nil {
+		return outcome{err: err}
+	}
+	started()
+	var exit runner.Exit
+	select {
+	case exit = <-end:
+	case <-d.ops.Done():
+		return outcome{err: context.Cause(d.ops)}
+	}
+	if exit.Cause == runner.CauseLost {
+		_ = d.Backend.Remove(d.ops, pod.Name)
+		return outcome{exit: exit}
+	}
+	return d.collect(pod, r, log)
+}
+
+func (d *drive) collect(pod runner.Pod, r render, log string) outcome {
+	var out outcome
+	err := d.patiently(func() error {
+		w, err := logfile.Create(log)
+		if err != nil {
+			return fmt.Errorf("keep the log: %w", err)
+		}
+		c := &collector{ctx: d.ops, artifacts: d.Artifacts, log: w, values: map[string]string{}, stored: map[string]Artifact{}}
+		exit, err := d.Backend.Collect(d.ops, pod, c)
+		if e := w.Close(); err == nil && e != nil {
+			err = fmt.Errorf("keep the log: %w", e)
+		}
+		out = outcome{exit: exit, log: true}
+		if err == nil && exit.OK() {
+			out.outputs, err = c.outputs(r)
+		}
+		return err
+	})
+	if errors.Is(err, runner.ErrLost) {
+		out.exit = runner.Exit{Cause: runner.CauseLost, Message: "the pod is gone"}
+		return out
+	}
+	out.err = err
+	return out
+}
+
+// patiently repeats f while the backend is away, up to d.Patience.
+func (d *drive) patiently(f func() error) error {
+	patience := d.Patience
+	if patience == 0 {
+		patience = 30 * time.Second
+	}
+	deadline := time.Now().Add(patience)
+	for pause := 100 * time.Millisecond; ; pause = min(2*pause, 2*time.Second) {
+		err := f()
+		if _, away := errors.AsType[*runner.UnavailableError](err); !away || time.Now().After(deadline) || d.ops.Err() != nil {
+			return err
+		}
+		select {
+		case <-time.After(pause):
+		case <-d.ops.Done():
+			return err
+		}
+	}
+}
+
+// attemptEnded decides what follows from an attempt's outcome.
+func (d *drive) attemptEnded(n *node, a *Attempt, r render, out outcome) {
+	n.live = false
+	d.running--
+	d.room = true
+	if out.err != nil && d.unavailable(out.err) {
+		return // nothing is marked: the run can be resumed
+	}
+	a.Ended = time.Now()
+	a.Cause, a.Code = out.exit.Cause, out.exit.Code
+	if out.log {
+		a.Log = logPath(d.run.ID, n.exec.ID, a.Number)
+	}
+	n.exec.ExitCode = out.exit.Code
+	a.State, a.Error = judge(out, timeout(n))
+	d.change(n)
+	d.cleanUp(a.Pod)
+	switch {
+	case a.State == Succeeded:
+		n.exec.Outputs = out.outputs
+		d.after(func() { d.linkArtifacts(out.outputs) })
+		d.end(n, Succeeded, "")
+	case d.canceled:
+		a.State = Canceled
+		d.end(n, Canceled, "the run was canceled")
+	case a.State == Lost && n.lost < maxLost:
+		n.lost++
+		d.note("%s: attempt %d was lost (%s); starting it again", n.exec.Path, a.Number, a.Error)
+		d.enqueue(n)
+	default:
+		d.retryOrFail(n, a, out)
+	}
+}
+
+// judge returns the state of an attempt and, unless it succeeded, why.
+func judge(out outcome, deadline time.Duration) (State, string) {
+	e := out.exit
+	switch {
+	case out.err != nil:
+		return Failed, describeError(out.err)
+	case e.OK():
+		return Succeeded, ""
+	case e.Cause == runner.CauseLost:
+		return Lost, orElse(e.Message, "it is gone from the engine")
+	case e.Cause == runner.CauseOOM:
+		return Failed, orElse(e.Message, "killed: it used more memory than its limit") + fmt.Sprintf(" (exit code %d)", e.Code)
+	case e.Cause == runner.CauseDeadline:
+		return Failed, fmt.Sprintf("stopped: it ran longer than its limit of %s", deadline)
+	case e.Cause == runner.CauseError || e.Cause == "":
+		if e.Message != "" {
+			return Failed, fmt.Sprintf("exit code %d: %s", e.Code, e.Message)
+		}
+		return Failed, fmt.Sprintf("exit code %d", e.Code)
+	}
+	return Failed, orElse(e.Message, string(e.Cause))
+}
+
+func describeError(err error) string {
+	if h, ok := errors.AsType[interface {
+		error
+		Hint() string
+	}](err); ok && h.Hint() != "" {
+		return err.Error() + "; try: " + h.Hint()
+	}
+	return err.Error()
+}
+
+func orElse(s, other string) string {
+	if s != "" {
+		return s
+	}
+	return other
+}
+
+// cleanUp gives back what an attempt held, once its end is on record.
+func (d *drive) cleanUp(pod string) {
+	d.watch.forget(pod)
+	d.after(func() {
+		if err := d.Queue.Release(d.ops, pod); err != nil {
+			d.note("give back what %s held: %v", pod, err)
+		}
+		d.spawn(func() func() {
+			err := d.Backend.Remove(d.ops, pod)
+			return func() {
+				if err != nil {
+					d.note("remove %s: %v", pod, err)
+				}
+			}
+		})
+	})
+}
+
+// linkArtifacts leaves links at the artifacts' URIs, for people and for backends
+// without mounts.
+func (d *drive) linkArtifacts(v Values) {
+	for _, list := range v.Artifacts {
+		for _, a := range list {
+			if a.Digest == "" || !filepath.IsAbs(a.URI) {
+				continue
+			}
+			err := os.MkdirAll(filepath.Dir(a.URI), 0o755)
+			if err == nil {
+				err = d.Artifacts.Link(a.Digest, a.URI)
+			}
+			if err != nil {
+				d.note("link %s: %v", a.URI, err)
+			}
+		}
+	}
+}
+
+// retryOrFail starts another attempt where the retry policy grants one.
+func (d *drive) retryOrFail(n *node, a *Attempt, out outcome) {
+	retry := n.task.Retry
+	if retry == nil {
+		retry = n.comp.Pod.Retry
+	}
+	pause, again := retry.next(n.exec, a, out, time.Now())
+	if !again {
+		text := a.Error
+		if len(n.exec.Attempts) > 1 {
+			text = fmt.Sprintf("%s (after %d attempts)", text, len(n.exec.Attempts))
+		}
+		d.end(n, Failed, text)
+		return
+	}
+	n.exec.Retries++
+	n.lost = 0
+	d.note("%s: attempt %d: %s; retry %d of %s in %s", n.exec.Path, a.Number, a.Error, n.exec.Retries, limitWord(retry.Limit), pause)
+	d.backOff(n, pause)
+}
+
+func limitWord(limit int) string {
+	if limit < 0 {
+		return "any number"
+	}
+	return fmt.Sprint(limit)
+}
+
+func (d *drive) backOff(n *node, pause time.Duration) {
+	n.exec.RetryAt = time.Now().Add(pause)
+	n.phase = phaseBackoff
+	d.change(n)
+	if pause <= 0 {
+		d.enqueue(n)
+		return
+	}
+	d.spawn(func() func() {
+		select {
+		case <-time.After(pause):
+		case <-d.ops.Done():
+		}
+		return func() {
+			if n.phase == phaseBackoff && !n.exec.State.Ended() {
+				d.enqueue(n)
+			}
+		}
+	})
+}
+
+// next reports whether a failed attempt is followed by another, and after what
+// pause. A nil Retry grants none.
+func (r *Retry) next(x *Execution, a *Attempt, out outcome, now time.Time) (time.Duration, bool) {
+	if r == nil || r.Limit >= 0 && x.Retries >= r.Limit || !r.covers(a, out) {
+		return 0, false
+	}
+	factor := r.Factor
+	if factor == 0 {
+		factor = 1
+	}
+	pause := float64(r.Backoff)
+	for range x.Retries {
+		pause *= factor
+		if r.MaxBackoff > 0 && pause > float64(r.MaxBackoff) {
+			pause = float64(r.MaxBackoff)
+			break
+		}
+	}
+	wait := time.Duration(min(pause, float64(24*time.Hour)))
+	if r.MaxDuration > 0 && now.Add(wait).Sub(x.Started) > r.MaxDuration {
+		return 0, false
+	}
+	return wait, true
+}
+
+// covers reports whether the policy grants a retry for how the attempt ended.
+func (r *Retry) covers(a *Attempt, out outcome) bool {
+	failure := out.err == nil && (a.Cause == runner.CauseError || a.Cause == runner.CauseOOM || a.Cause == runner.CauseDeadline)
+	switch r.Policy {
+	case RetryAlways:
+		return true
+	case RetryOnError:
+		return !failure
+	case RetryOnTransientError:
+		return a.Cause == runner.CauseLost || a.Cause == runner.CauseEvicted
+	}
+	return failure
+}

@@ -1,0 +1,323 @@
+package dag
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/wherry-ml/wherry/runner"
+	"github.com/wherry-ml/wherry/runner/queue"
+)
+
+// Admission is what the driver needs of the queue.
+type Admission interface {
+	Admit(ctx context.Context, requests []queue.Request) ([]queue.Decision, error)
+	Release(ctx context.Context, pods ...string) error
+	Clamp(r runner.Resources) (runner.Resources, []string)
+}
+
+// Event is what a driver tells its observer, after it was committed.
+type Event struct {
+	Run       *Run
+	Execution *Execution // that changed; nil: the run did, or Note is all
+	Note      string     // for people: "waits for 2 CPU: …", pull progress
+	Detail    bool       // Note is for who wants to know more: lines of an image build
+}
+
+// Driver drives runs. Its fields are set once, before the first call.
+type Driver struct {
+	Backend   runner.Backend
+	Store     Store
+	Artifacts Artifacts
+	Queue     Admission
+	Home      string // WHERRY_HOME, absolute
+	HomeID    string // short id of it, in pod names
+
+	// Observe is called from the driver's loop; it must not block. May be nil.
+	Observe func(Event)
+	// Kill, when closed, kills what a cancelation is still waiting for. May be nil.
+	Kill <-chan struct{}
+	// Patience is how long a backend may stay away before the driver gives up;
+	// 0: 30 s.
+	Patience time.Duration
+}
+
+// ErrHangup, as the cause of a canceled context, makes Drive leave the pods
+// running for a later Drive.
+var ErrHangup = errors.New("hangup: the run goes on and can be resumed")
+
+// tick is how often the driver looks for what other processes did: requests to
+// cancel, and room in the queue.
+const tick = 250 * time.Millisecond
+
+// Drive drives a stored run to its end, from wherever it stands, and returns it
+// with its executions. The caller holds the run's lock. When ctx is canceled the
+// run is canceled, unless the cause is ErrHangup. A backend that stays away ends
+// it with a *runner.UnavailableError: then nothing is lost, and Drive can be
+// called again.
+func (d *Driver) Drive(ctx context.Context, id string) (*Run, []*Execution, error) {
+	run, executions, err := d.Store.LoadRun(ctx, id)
+	if err != nil {
+		return nil, nil, err
+	}
+	if run.State.Ended() {
+		return run, executions, nil
+	}
+	ops, stop := context.WithCancel(context.WithoutCancel(ctx))
+	dr := &drive{Driver: d, run: run, ops: ops, events: make(chan func(), 64), images: map[imageKey]*imageCall{}, byID: map[int64]*node{}}
+	dr.watch = watchPods(ops, d.Backend, run.ID)
+	err = dr.loop(ctx, executions)
+	dr.over = true
+	if err == nil {
+		dr.drainAll() // what is being removed is removed before Drive returns
+	}
+	stop()
+	dr.drainAll()
+	dr.watch.wait()
+	return run, dr.executions, err
+}
+
+// drive is one run being driven. All fields but events belong to the loop.
+type drive struct {
+	*Driver
+	run        *Run
+	ops        context.Context // of what the loop started; outlives a cancelation
+	root       *scope
+	executions []*Execution
+	byID       map[int64]*node
+	images     map[imageKey]*imageCall
+	watch      *watcher
+
+	events  chan func() // results of goroutines, applied by the loop
+	pending int         // goroutines that have not posted their last event
+	over    bool        // the loop has ended
+
+	dirty   []*node   // may have become ready
+	waiting []*node   // want to be admitted, in order
+	running int       // live attempts
+	asked   time.Time // when the queue was last asked
+	room    bool      // something was given back since
+
+	batch   Batch
+	changed map[*Execution]bool
+	acts    []func() // carried out once the batch is committed
+
+	fatal    error
+	canceled bool // Cancel was seen
+	killed   bool
+}
+
+func (d *drive) loop(ctx context.Context, executions []*Execution) error {
+	if err := d.restore(executions); err != nil {
+		return err
+	}
+	ticker := time.NewTicker(tick)
+	defer ticker.Stop()
+	done, kill := ctx.Done(), d.Kill
+	for {
+		if err := d.turn(); err != nil {
+			return err
+		}
+		if d.run.State.Ended() {
+			return nil
+		}
+		select {
+		case apply := <-d.events:
+			apply()
+			d.drain()
+		case <-ticker.C:
+			d.lookAround()
+		case <-done:
+			done = nil
+			if errors.Is(context.Cause(ctx), ErrHangup) {
+				return ErrHangup
+			}
+			d.cancel()
+		case <-kill:
+			kill = nil
+			d.kill()
+		case err := <-d.watch.failed:
+			return err
+		}
+		if d.fatal != nil {
+			return d.fatal
+		}
+	}
+}
+
+// drain applies what is there without waiting, so that many events share one
+// transaction.
+func (d *drive) drain() {
+	for range cap(d.events) {
+		select {
+		case apply := <-d.events:
+			apply()
+		default:
+			return
+		}
+	}
+}
+
+// turn decides until nothing more follows, commits, and then acts.
+func (d *drive) turn() error {
+	for {
+		for len(d.dirty) > 0 {
+			n := d.dirty[0]
+			d.dirty = d.dirty[1:]
+			d.settle(n)
+		}
+		if err := d.admit(); err != nil {
+			return err
+		}
+		if err := d.commit(); err != nil {
+			return err
+		}
+		acts := d.acts
+		d.acts = nil
+		for _, act := range acts {
+			act()
+		}
+		if len(d.dirty) == 0 && len(d.acts) == 0 && d.batch.Empty() {
+			return d.fatal
+		}
+	}
+}
+
+func (d *drive) commit() error {
+	if d.batch.Empty() {
+		return nil
+	}
+	b := d.batch
+	d.batch, d.changed = Batch{}, nil
+	if err := d.Store.Commit(d.ops, &b); err != nil {
+		return fmt.Errorf("store the state of run %s: %w", d.run.ID, err)
+	}
+	if d.Observe != nil {
+		for _, x := range b.Executions {
+			d.Observe(Event{Run: d.run, Execution: x})
+		}
+		if b.Run != nil {
+			d.Observe(Event{Run: d.run})
+		}
+	}
+	return nil
+}
+
+// change puts the node's execution into the next transaction.
+func (d *drive) change(n *node) {
+	if d.changed == nil {
+		d.changed = map[*Execution]bool{}
+	}
+	if !d.changed[n.exec] {
+		d.changed[n.exec] = true
+		d.batch.Executions = append(d.batch.Executions, n.exec)
+	}
+}
+
+// after carries f out once the next transaction is committed.
+func (d *drive) after(f func()) { d.acts = append(d.acts, f) }
+
+// spawn runs f beside the loop. The function that f returns is applied by the
+// loop; after the loop has ended it is dropped.
+func (d *drive) spawn(f func() func()) {
+	d.pending++
+	go func() {
+		apply := f()
+		d.events <- func() {
+			d.pending--
+			if apply != nil && !d.over {
+				apply()
+			}
+		}
+	}()
+}
+
+// post lets the loop apply f, in the middle of a spawned function.
+func (d *drive) post(f func()) {
+	select {
+	case d.events <- func() {
+		if !d.over {
+			f()
+		}
+	}:
+	case <-d.ops.Done():
+	}
+}
+
+// drainAll returns when all goroutines have ended. The loop has ended before:
+// what they still say changes nothing.
+func (d *drive) drainAll() {
+	for d.pending > 0 {
+		(<-d.events)()
+	}
+}
+
+func (d *drive) note(format string, args ...any) {
+	if d.Observe != nil {
+		d.Observe(Event{Run: d.run, Note: fmt.Sprintf(format, args...)})
+	}
+}
+
+// detail is a note for who asked for more.
+func (d *drive) detail(format string, args ...any) {
+	if d.Observe != nil {
+		d.Observe(Event{Run: d.run, Note: fmt.Sprintf(format, args...), Detail: true})
+	}
+}
+
+// lookAround notices what other processes asked for, and asks the queue again.
+func (d *drive) lookAround() {
+	d.room = d.room || len(d.waiting) > 0
+	if d.canceled {
+		return
+	}
+	asked, err := d.Store.CancelRequested(d.ops, d.run.ID)
+	if err == nil && asked {
+		d.cancel()
+	}
+}
+
+// admit asks the queue for room for what waits, in order, and starts what got it.
+func (d *drive) admit() error {
+	if len(d.waiting) == 0 || !d.room && time.Since(d.asked) < tick {
+		return nil
+	}
+	room := 64 // more than any one machine starts at once; keeps the transaction small
+	if m := d.run.Options.MaxParallel; m > 0 {
+		room = min(room, m-d.running)
+	}
+	ask := d.waiting[:max(0, min(room, len(d.waiting)))]
+	d.asked, d.room = time.Now(), false
+	if len(ask) == 0 {
+		return nil
+	}
+	requests := make([]queue.Request, len(ask))
+	for i, n := range ask {
+		requests[i] = queue.Request{Pod: d.nextPod(n), Run: d.run.ID, Resources: n.request}
+	}
+	decisions, err := d.Queue.Admit(d.ops, requests)
+	if err != nil {
+		return fmt.Errorf("ask the queue: %w", err)
+	}
+	var left []*node
+	for i, dec := range decisions {
+		n := ask[i]
+		if dec.Granted {
+			n.waits = ""
+			d.begin(n, dec.Devices)
+			continue
+		}
+		if n.waits == "" && dec.Waits != "" {
+			d.note("%s %s", n.exec.Path, dec.Waits)
+		}
+		n.waits = dec.Waits
+		left = append(left, n)
+	}
+	d.waiting = append(left, d.waiting[len(ask):]...)
+	return nil
+}
+
+func (d *drive) nextPod(n *node) string {
+	return runner.PodName(d.HomeID, d.run.ID, n.exec.ID, int64(len(n.exec.Attempts))+1)
+}

@@ -1,0 +1,164 @@
+package dag
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"strings"
+)
+
+// keyParts returns what decides the result of an execution, by name: the image's
+// identity, command, args and env with placeholders unresolved, input values,
+// digests of input artifacts and mounted sources, and for each dependency that
+// hands on no data that dependency's own key. Never time, names or host paths.
+func keyParts(run *Run, n *node) map[string]string {
+	parts := map[string]string{}
+	for i, c := range n.comp.Pod.Containers {
+		prefix := ""
+		if len(n.comp.Pod.Containers) > 1 {
+			prefix = c.Name + " "
+		}
+		parts[prefix+"image"] = n.image[i].Identity
+		parts[prefix+"command"] = short(jsonText(c.Command))
+		parts[prefix+"args"] = short(jsonText(c.Args))
+		parts[prefix+"workdir"] = c.WorkDir
+		parts[prefix+"user"] = c.User
+		for _, e := range c.Env {
+			parts[prefix+"env "+e.Name] = short(jsonText(e.Value))
+		}
+		for _, req := range n.image[i].requirements {
+			parts[prefix+"requirement "+req] = req
+		}
+	}
+	for _, e := range run.Options.Env {
+		parts["env "+e.Name] = short(e.Value)
+	}
+	for _, m := range run.Options.Mounts {
+		if m.ReadOnly {
+			parts["mount "+m.Target] = m.Digest
+		}
+	}
+	for _, d := range n.comp.Pod.Directories {
+		parts["directory "+d.Path] = d.Name
+	}
+	for name := range n.comp.Outputs.Parameters {
+		parts["output parameter "+name] = "declared"
+	}
+	for name, o := range n.comp.Outputs.Artifacts {
+		parts["output artifact "+name] = o.Type.Title
+	}
+	parts["platform"] = run.Options.Platform
+	parts["format key"] = n.task.CacheKey
+	inputParts(parts, n)
+	for k, v := range parts {
+		if v == "" {
+			delete(parts, k)
+		}
+	}
+	return parts
+}
+
+func inputParts(parts map[string]string, n *node) {
+	for name, x := range n.exec.Inputs.Parameters {
+		parts["parameter "+name] = short(jsonText(x))
+	}
+	for name, list := range n.exec.Inputs.Artifacts {
+		var ids []string
+		for _, a := range list {
+			id := a.Digest
+			if id == "" {
+				id = a.URI // not in our store: its name is all we know
+			}
+			ids = append(ids, id+" "+short(jsonText(a.Metadata)))
+		}
+		parts["artifact "+name] = short(strings.Join(ids, " "))
+	}
+	for _, dep := range n.task.dependencies() {
+		if !n.task.readsFrom(dep) {
+			parts["after "+dep] = n.parent.nodes[dep].identity()
+		}
+	}
+}
+
+// readsFrom reports whether an input of t comes from task dep.
+func (t *Task) readsFrom(dep string) bool {
+	seen := map[string]bool{}
+	for _, sources := range []map[string]*Source{t.Parameters, t.Artifacts} {
+		for _, s := range sources {
+			s.tasks(seen)
+		}
+	}
+	return seen[dep]
+}
+
+// identity stands for what a task did: its own key, or those of all tasks in it.
+func (n *node) identity() string {
+	if n.exec.Key != "" {
+		return n.exec.Key
+	}
+	if n.inner == nil {
+		return short(string(n.exec.State) + jsonText(n.exec.Outputs))
+	}
+	var ids []string
+	for _, inner := range n.inner.order {
+		ids = append(ids, inner.exec.Path+" "+inner.identity())
+	}
+	return short(strings.Join(ids, "\n"))
+}
+
+// short returns text itself, or its digest where it is long.
+func short(text string) string {
+	if len(text) <= 120 {
+		return text
+	}
+	return digestOf(text)
+}
+
+func digestOf(text string) string {
+	sum := sha256.Sum256([]byte(text))
+	return "sha256:" + hex.EncodeToString(sum[:])
+}
+
+// cacheKey returns the digest of the parts.
+func cacheKey(parts map[string]string) string {
+	var b strings.Builder
+	for _, name := range sortedKeys(parts) {
+		fmt.Fprintf(&b, "%d:%s=%d:%s\n", len(name), name, len(parts[name]), parts[name])
+	}
+	return digestOf(b.String())
+}
+
+// explainMiss says why an execution runs: what changed since last, the parts of
+// the newest execution of the same path. The most telling change comes first.
+func explainMiss(last, now map[string]string) string {
+	for _, prefix := range []string{"parameter ", "artifact ", "mount ", "image", "command", "args", "env ", "requirement ", "after ", ""} {
+		for _, name := range sortedKeys(union(last, now)) {
+			if !strings.HasPrefix(name, prefix) || last[name] == now[name] {
+				continue
+			}
+			return fmt.Sprintf("%s: %s -> %s", name, partWord(last[name]), partWord(now[name]))
+		}
+	}
+	return "its last execution left nothing to reuse"
+}
+
+func partWord(s string) string {
+	switch {
+	case s == "":
+		return "(none)"
+	case strings.HasPrefix(s, "sha256:") && len(s) > 19:
+		return s[:19]
+	}
+	return clip(s, 60)
+}
+
+func union(a, b map[string]string) map[string]bool {
+	out := map[string]bool{}
+	for k := range a {
+		out[k] = true
+	}
+	for k := range b {
+		out[k] = true
+	}
+	return out
+}

@@ -1,0 +1,218 @@
+package kfp_test
+
+import (
+	"encoding/csv"
+	"errors"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/wherry-ml/wherry/dag"
+	"github.com/wherry-ml/wherry/dag/kfp"
+	"github.com/wherry-ml/wherry/dag/source"
+)
+
+// shared returns the folder of shared data, or skips.
+func shared(t testing.TB) string {
+	t.Helper()
+	dir := os.Getenv("WHERRY_SHARED")
+	if dir == "" {
+		dir = "../../../shared"
+	}
+	if _, err := os.Stat(filepath.Join(dir, "kfp", "suite", "index.tsv")); err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatalf("no KFP suite: %v (WHERRY_SHARED names its folder)", err)
+		}
+		t.Skipf("no KFP suite: %v", err)
+	}
+	return dir
+}
+
+// read reads and validates a file.
+func read(path string) (*dag.Pipeline, error) {
+	f, err := source.Read(path)
+	if err != nil {
+		return nil, err
+	}
+	docs, err := f.Documents()
+	if err != nil {
+		return nil, err
+	}
+	p, err := kfp.Read(f, docs)
+	if err != nil {
+		return nil, err
+	}
+	return p, dag.Validate(p, f)
+}
+
+// files returns the YAML files of a folder and those below.
+func files(t testing.TB, dir string) []string {
+	t.Helper()
+	var out []string
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err == nil && !d.IsDir() && filepath.Ext(path) == ".yaml" {
+			out = append(out, path)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// index returns the rows of the suite's table by the names of its columns.
+func index(t *testing.T, dir string) (rows []map[string]string) {
+	t.Helper()
+	f, err := os.Open(filepath.Join(dir, "kfp", "suite", "index.tsv"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	r := csv.NewReader(f)
+	r.Comma, r.LazyQuotes = '\t', true
+	all, err := r.ReadAll()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range all[1:] {
+		row := map[string]string{}
+		for i, name := range all[0] {
+			row[name] = line[i]
+		}
+		rows = append(rows, row)
+	}
+	return rows
+}
+
+// refusals are what the index names of a file, and how Unsupported names it.
+var refusals = map[string]string{
+	"parameterIterator":              "parameterIterator",
+	"artifactIterator":               "artifactIterator",
+	"condition":                      "triggerPolicy.condition",
+	"dagout.valueFromOneof":          "OneOf",
+	"dagout.oneofArtifacts":          "OneOf",
+	"in.taskFinalStatus":             "taskFinalStatus",
+	"in.parameterExpressionSelector": "parameterExpressionSelector",
+	"pipelineConfig.workspace":       "the workspace",
+	"k8s-pvc":                        "creating or deleting",
+	"root-artifact-input":            "an artifact as input",
+	"remote-import:gs":               "gs:// import",
+	"artifactListInput":              "a list of artifacts as input",
+}
+
+// missed are refusals that the index has no word for, by file.
+var missed = map[string][]string{
+	"pipeline_with_condition_dynamic_task_output_custom_training_job.yaml": {"placeholders inside"},
+	"pipeline_with_dynamic_task_output_custom_training_job.yaml":           {"placeholders inside"},
+}
+
+// spared are words of the index that are no reason to refuse the file: its root
+// artifact is optional; its artifact list goes to a loop only.
+var spared = map[string]string{
+	"components_with_optional_artifacts.yaml":                "root-artifact-input",
+	"pipeline_with_parallelfor_list_artifacts_GH-12033.yaml": "artifactListInput",
+}
+
+func TestSuite(t *testing.T) {
+	dir := shared(t)
+	for _, row := range index(t, dir) {
+		t.Run(row["path"], func(t *testing.T) {
+			p, err := read(filepath.Join(dir, "kfp", "suite", row["path"]))
+			if row["state"] == "REJECTED" {
+				if e, ok := errors.AsType[*source.Error](err); !ok || e.Msg == "" {
+					t.Errorf("error %v, want a *source.Error", err)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(wantRefusals(row), gotRefusals(p)); diff != "" {
+				t.Errorf("refused (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func wantRefusals(row map[string]string) []string {
+	want := map[string]bool{}
+	for _, word := range strings.Split(row["constructs"]+";"+row["needs"], ";") {
+		if as := refusals[word]; as != "" && word != spared[filepath.Base(row["path"])] {
+			want[as] = true
+		}
+		for field := range strings.SplitSeq(strings.TrimPrefix(word, "k8s:"), ",") {
+			switch field {
+			case "secretAsEnv", "secretAsVolume", "configMapAsEnv", "configMapAsVolume", "pvcMount", "fieldPathAsEnv":
+				want["kubernetes: "+field] = true
+			}
+		}
+	}
+	for _, w := range missed[filepath.Base(row["path"])] {
+		want[w] = true
+	}
+	return slices.Sorted(maps.Keys(want))
+}
+
+// gotRefusals returns what a pipeline is refused for, by the words of refusals;
+// what always goes with a loop or the workspace is left out.
+func gotRefusals(p *dag.Pipeline) []string {
+	got := map[string]bool{}
+	for _, u := range p.Unsupported {
+		what, _, _ := strings.Cut(u.What, " of ")
+		for _, prefix := range append(slices.Collect(maps.Values(refusals)), "placeholders inside") {
+			if strings.HasPrefix(u.What, prefix) {
+				what = prefix
+			}
+		}
+		if what != "collected outputs" && what != "downloadToWorkspace" {
+			got[what] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(got))
+}
+
+// runnable are the files of own/ that this version runs; the others it refuses.
+var runnable = []string{
+	"artifact_custom_path", "artifact_directory", "artifacts_chain", "artifacts_visual", "caching", "container_artifacts",
+	"container_placeholders", "display_names", "env_vars", "failing_step", "hanging_step",
+	"ignore_upstream_failure", "nested_pipelines", "optional_inputs", "packages_to_install", "params_fstring",
+	"params_types", "placeholders", "resources", "retry_exhausted", "retry_until_ready", "same_component_twice",
+}
+
+func TestOwn(t *testing.T) {
+	dir := shared(t)
+	var got []string
+	for _, path := range files(t, filepath.Join(dir, "kfp", "own")) {
+		p, err := read(path)
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		if len(p.Unsupported) == 0 {
+			got = append(got, strings.TrimSuffix(filepath.Base(path), ".yaml"))
+		}
+	}
+	if diff := cmp.Diff(runnable, got); diff != "" {
+		t.Errorf("runnable (-want +got):\n%s", diff)
+	}
+}
+
+func TestRest(t *testing.T) {
+	dir := shared(t)
+	for _, path := range append(files(t, filepath.Join(dir, "kfp", "ecommerce")), files(t, filepath.Join(dir, "bench", "pipelines"))...) {
+		p, err := read(path)
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		if loops := strings.Contains(path, "loop"); loops != (len(p.Unsupported) > 0) {
+			t.Errorf("%s: refused for %v", path, p.Unsupported)
+		}
+	}
+}

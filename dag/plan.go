@@ -1,0 +1,63 @@
+package dag
+
+// Plan is what a run would do, as far as the file alone says it.
+type Plan struct {
+	Pipeline   string         `json:"pipeline"`
+	Parameters map[string]any `json:"parameters"`
+	Tasks      []PlannedTask  `json:"tasks"`
+	Notes      []string       `json:"notes"`
+}
+
+// PlannedTask is a task of a Plan.
+type PlannedTask struct {
+	Path      string   `json:"path"`
+	Kind      Kind     `json:"kind"`
+	Component string   `json:"component"`
+	Image     string   `json:"image,omitempty"` // of its first container, as the file names it
+	Command   []string `json:"command,omitempty"`
+	After     []string `json:"after"`
+	Cache     bool     `json:"cache"`
+}
+
+// maxPlanned bounds a plan: graphs of graphs can multiply.
+const maxPlanned = 100_000
+
+// NewPlan returns the plan of a run in the order in which its tasks can start. It
+// is pure.
+func NewPlan(run *Run) *Plan {
+	p := &Plan{Pipeline: run.Pipeline.Name, Parameters: run.Parameters, Tasks: []PlannedTask{}, Notes: run.Pipeline.Notes}
+	if p.Notes == nil {
+		p.Notes = []string{}
+	}
+	var visit func(c *Component, prefix string, depth int)
+	visit = func(c *Component, prefix string, depth int) {
+		for _, t := range topological(c.Graph) {
+			if len(p.Tasks) >= maxPlanned || depth > 100 {
+				return
+			}
+			target := run.Pipeline.Components[t.Component]
+			p.Tasks = append(p.Tasks, planned(run, t, target, prefix))
+			if target.Graph != nil {
+				visit(target, prefix+t.Name+"/", depth+1)
+			}
+		}
+	}
+	visit(run.Pipeline.Components[run.Pipeline.Root], "", 0)
+	return p
+}
+
+func planned(run *Run, t *Task, c *Component, prefix string) PlannedTask {
+	out := PlannedTask{Path: prefix + t.Name, Kind: kindOf(t, c), Component: t.Component, After: t.dependencies(), Cache: t.Cache}
+	switch run.Options.Cache {
+	case CacheOn:
+		out.Cache = true
+	case CacheOff:
+		out.Cache = false
+	}
+	if c.Pod != nil {
+		first := c.Pod.Containers[0]
+		out.Image = plain([]Arg{{Text: first.Image}})[0]
+		out.Command = append(plain(first.Command), plain(first.Args)...)
+	}
+	return out
+}

@@ -1,0 +1,276 @@
+package dag
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+)
+
+// resolveInputs returns the values of a task's inputs when all that it waits for
+// has ended. What has no value is absent, so that the component's own default
+// holds.
+func (s *scope) resolveInputs(run *Run, n *node) (Values, error) {
+	v := Values{Parameters: map[string]any{}, Artifacts: map[string][]Artifact{}}
+	for _, name := range sortedKeys(n.comp.Inputs.Parameters) {
+		p := n.comp.Inputs.Parameters[name]
+		x, ok, err := s.value(run, n, n.task.Parameters[name])
+		if err != nil {
+			return v, fmt.Errorf("input parameter %q: %w", name, err)
+		}
+		if !ok || x == nil {
+			switch {
+			case p.Optional && n.comp.Pod != nil:
+				continue // the component's own code has the default
+			case p.HasDefault:
+				x = p.Default
+			case p.Optional:
+				continue
+			default:
+				return v, fmt.Errorf("input parameter %q has no value", name)
+			}
+		}
+		if x, err = Coerce(x, p.Type); err != nil {
+			return v, fmt.Errorf("input parameter %q %w", name, err)
+		}
+		v.Parameters[name] = x
+	}
+	for _, name := range sortedKeys(n.comp.Inputs.Artifacts) {
+		list := s.artifacts(n.task.Artifacts[name])
+		if len(list) == 0 {
+			if !n.comp.Inputs.Artifacts[name].Optional {
+				return v, fmt.Errorf("input artifact %q has no value", name)
+			}
+			continue
+		}
+		v.Artifacts[name] = list
+	}
+	return v, nil
+}
+
+// value returns the value of a source and whether there is one.
+func (s *scope) value(run *Run, n *node, src *Source) (any, bool, error) {
+	switch {
+	case src == nil:
+		return nil, false, nil
+	case src.Constant != nil:
+		return src.Constant.Value, true, nil
+	case src.Input != "":
+		x, ok := s.inputs.Parameters[src.Input]
+		return x, ok, nil
+	case src.Task != "":
+		x, ok := s.nodes[src.Task].exec.Outputs.Parameters[src.Output]
+		return x, ok, nil
+	case src.Run != "":
+		x, err := runValue(run, n, src.Run)
+		return x, err == nil, err
+	case len(src.Concat) > 0:
+		text := ""
+		for _, part := range src.Concat {
+			x, ok, err := s.value(run, n, part)
+			if err != nil {
+				return nil, false, err
+			}
+			if ok {
+				text += FormatValue(x)
+			}
+		}
+		return text, true, nil
+	}
+	return nil, false, fmt.Errorf("its source can't be evaluated yet")
+}
+
+func (s *scope) artifacts(src *Source) []Artifact {
+	switch {
+	case src == nil:
+		return nil
+	case src.Input != "":
+		return s.inputs.Artifacts[src.Input]
+	case src.Task != "":
+		return s.nodes[src.Task].exec.Outputs.Artifacts[src.Output]
+	}
+	return nil
+}
+
+// outputs returns what the graph hands on once all its tasks have ended.
+func (s *scope) outputs(run *Run) Values {
+	v := Values{Parameters: map[string]any{}, Artifacts: map[string][]Artifact{}}
+	for name, o := range s.comp.Outputs.Parameters {
+		for _, src := range o.Select {
+			if src.Task != "" && s.nodes[src.Task].exec.State != Succeeded {
+				continue
+			}
+			if x, ok, err := s.value(run, nil, src); err == nil && ok {
+				v.Parameters[name] = x
+				break
+			}
+		}
+	}
+	for name, o := range s.comp.Outputs.Artifacts {
+		for _, src := range o.Select {
+			if list := s.artifacts(src); len(list) > 0 {
+				v.Artifacts[name] = list
+				break
+			}
+		}
+	}
+	return v
+}
+
+// runValue returns what a run-wide placeholder stands for, by KFP's names. n is
+// the task that asks; nil: none.
+func runValue(run *Run, n *node, name string) (string, error) {
+	const stamp = "2006-01-02T15:04:05Z"
+	switch name {
+	case "pipeline_job_name":
+		return run.Name, nil
+	case "pipeline_job_resource_name":
+		return run.Pipeline.Name + "-" + run.ID, nil
+	case "pipeline_job_uuid":
+		return run.ID, nil
+	case "pipeline_root":
+		return "wherry://" + run.ID, nil
+	case "pipeline_job_create_time_utc", "pipeline_job_schedule_time_utc":
+		return run.Created.UTC().Format(stamp), nil
+	case "pipeline_task_name":
+		if n != nil {
+			return n.task.Name, nil
+		}
+	case "pipeline_task_uuid":
+		if n != nil {
+			return fmt.Sprintf("%s-%d", run.ID, n.exec.ID), nil
+		}
+	}
+	return "", fmt.Errorf("the placeholder %q has no value here", name)
+}
+
+// render is what the placeholders of one execution resolve to.
+type render struct {
+	run  *Run
+	node *node
+	dir  string // the attempt's outputs directory, in the container
+}
+
+func (r render) inputs() Values { return r.node.exec.Inputs }
+
+// text returns t with its placeholders replaced.
+func (r render) text(t Text) (string, error) {
+	out := ""
+	for _, p := range t {
+		if p.Ref == nil {
+			out += p.Text
+			continue
+		}
+		x, err := r.ref(p.Ref)
+		if err != nil {
+			return "", err
+		}
+		out += x
+	}
+	return out, nil
+}
+
+func (r render) ref(ref *Ref) (string, error) {
+	switch ref.Kind {
+	case RefExecutorInput:
+		return r.executorInput(), nil
+	case RefOutputFile:
+		return r.dir + "/" + executorOutput, nil
+	case RefInputValue:
+		x, ok := r.inputs().Parameters[ref.Name]
+		if !ok {
+			if p, declared := r.node.comp.Inputs.Parameters[ref.Name]; declared && p.Optional {
+				return "", nil
+			}
+			return "", fmt.Errorf("input parameter %q has no value", ref.Name)
+		}
+		return FormatValue(x), nil
+	case RefOutputValue:
+		return r.parameterPath(ref.Name), nil
+	case RefRun:
+		return runValue(r.run, r.node, ref.Name)
+	case RefInputArtifact, RefInputURI, RefInputPath, RefInputMetadata:
+		list := r.inputs().Artifacts[ref.Name]
+		if len(list) == 0 {
+			return "", fmt.Errorf("input artifact %q has no value", ref.Name)
+		}
+		return artifactRef(ref, list[0], r.artifactJSON(list)), nil
+	case RefOutputArtifact, RefOutputURI, RefOutputPath, RefOutputMetadata:
+		a := r.outputArtifact(ref.Name)
+		return artifactRef(ref, a, r.artifactJSON([]Artifact{a})), nil
+	}
+	return "", fmt.Errorf("the placeholder %q can't be resolved yet", ref.Kind)
+}
+
+func artifactRef(ref *Ref, a Artifact, whole any) string {
+	switch ref.Kind {
+	case RefInputURI, RefOutputURI, RefInputPath, RefOutputPath:
+		return a.URI
+	case RefInputMetadata, RefOutputMetadata:
+		if ref.Key == "" {
+			return jsonText(a.Metadata)
+		}
+		return FormatValue(a.Metadata[ref.Key])
+	}
+	return jsonText(whole)
+}
+
+// parameterPath is where a container writes output parameter name.
+func (r render) parameterPath(name string) string { return r.dir + "/parameter-" + name }
+
+// artifactPath is where a container writes output artifact name.
+func (r render) artifactPath(name string) string {
+	if o := r.node.comp.Outputs.Artifacts[name]; o != nil && o.Path != "" {
+		return o.Path
+	}
+	return r.dir + "/" + name
+}
+
+// outputArtifact is an output artifact before it is written. Its URI is a path
+// below the run's directory, where a person finds it afterwards too.
+func (r render) outputArtifact(name string) Artifact {
+	o := r.node.comp.Outputs.Artifacts[name]
+	if o == nil {
+		return Artifact{Name: name}
+	}
+	return Artifact{Name: name, URI: r.dir + "/" + name, Type: o.Type.Title, Version: o.Type.Version, Metadata: maps.Clone(o.Metadata)}
+}
+
+// args returns the arguments that a becomes.
+func (r render) args(list []Arg) ([]string, error) {
+	var out []string
+	for _, a := range list {
+		expanded, err := r.arg(a)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, expanded...)
+	}
+	return out, nil
+}
+
+func (r render) arg(a Arg) ([]string, error) {
+	switch {
+	case a.IfPresent != nil:
+		if r.present(a.IfPresent.Input) {
+			return r.args(a.IfPresent.Then)
+		}
+		return r.args(a.IfPresent.Else)
+	case a.Concat != nil:
+		parts, err := r.args(a.Concat)
+		if err != nil {
+			return nil, err
+		}
+		joined := ""
+		for _, p := range parts {
+			joined += p
+		}
+		return []string{joined}, nil
+	}
+	text, err := r.text(a.Text)
+	return []string{text}, err
+}
+
+func (r render) present(input string) bool {
+	x, ok := r.inputs().Parameters[input]
+	return ok && x != nil || slices.Contains(sortedKeys(r.inputs().Artifacts), input)
+}

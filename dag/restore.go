@@ -1,0 +1,176 @@
+package dag
+
+import (
+	"fmt"
+	"regexp"
+	"time"
+
+	"github.com/wherry-ml/wherry/runner"
+)
+
+// restore brings the drive to where the stored run stands: at its beginning, or
+// in the middle of what a driver before this one left.
+func (d *drive) restore(executions []*Execution) error {
+	comp := d.run.Pipeline.Components[d.run.Pipeline.Root]
+	inputs := Values{Parameters: d.run.Parameters}
+	if d.run.State == Pending {
+		d.run.State = Running
+		d.run.Started = time.Now()
+		d.batch.Run = d.run
+	}
+	if len(executions) == 0 {
+		d.expand(nil, comp, inputs)
+		if d.run.Cancel {
+			d.cancel()
+		}
+		return nil
+	}
+	d.executions = executions
+	children := map[int64]map[string]*Execution{}
+	for _, x := range executions {
+		if children[x.Parent] == nil {
+			children[x.Parent] = map[string]*Execution{}
+		}
+		children[x.Parent][x.Task] = x
+	}
+	d.root = d.rebuild(nil, comp, inputs, children)
+	if err := d.adopt(); err != nil {
+		return err
+	}
+	if d.run.Cancel || d.run.State == Canceling {
+		d.cancel()
+	}
+	return nil
+}
+
+// rebuild makes the scope of a graph from its stored executions.
+func (d *drive) rebuild(owner *node, comp *Component, inputs Values, children map[int64]map[string]*Execution) *scope {
+	s := newScope(d.run.Pipeline, owner, comp, inputs)
+	parent := int64(0)
+	if owner != nil {
+		parent = owner.exec.ID
+	}
+	for _, n := range s.order {
+		if x := children[parent][n.task.Name]; x != nil {
+			n.exec = x
+			d.byID[x.ID] = n
+		}
+		if n.exec.State.Ended() {
+			s.open--
+		}
+		switch {
+		case n.exec.State == Pending:
+			d.dirty = append(d.dirty, n)
+		case n.comp.Graph != nil && len(children[n.exec.ID]) > 0:
+			n.inner = d.rebuild(n, n.comp, n.exec.Inputs, children)
+		}
+	}
+	return s
+}
+
+// adopt goes on with every execution that was RUNNING.
+func (d *drive) adopt() error {
+	var open []*node
+	for _, n := range d.byID {
+		if n.exec.State == Running {
+			open = append(open, n)
+		}
+	}
+	if len(open) == 0 {
+		return nil
+	}
+	pods, err := d.watch.sync(d.ops)
+	if err != nil {
+		return err
+	}
+	for _, n := range open {
+		switch {
+		case n.comp.Graph != nil:
+			if n.inner == nil {
+				d.expand(n, n.comp, n.exec.Inputs)
+			} else if n.inner.open == 0 {
+				d.close(n.inner)
+			}
+		case n.comp.Importer != nil:
+			d.importArtifact(n)
+		default:
+			d.adoptPod(n, pods)
+		}
+	}
+	return nil
+}
+
+// adoptPod goes on with a container execution. An attempt that was on record but
+// never started is started now; one that ran and is gone is LOST.
+func (d *drive) adoptPod(n *node, pods map[string]runner.Status) {
+	n.phase = phaseResolving
+	d.resolveImages(n, func(err error) {
+		if err == nil {
+			err = d.measure(n)
+		}
+		if err != nil {
+			d.failWith(n, err)
+			return
+		}
+		if len(n.exec.Attempts) == 0 {
+			d.enqueue(n)
+			return
+		}
+		a := n.exec.Attempts[len(n.exec.Attempts)-1]
+		_, there := pods[a.Pod]
+		switch {
+		case a.State.Ended():
+			d.backOff(n, time.Until(n.exec.RetryAt))
+		case !there && a.State == Running:
+			n.live = true
+			d.running++
+			d.attemptEnded(n, a, render{}, outcome{exit: runner.Exit{Cause: runner.CauseLost, Message: "it was gone when the run was resumed"}})
+		default:
+			d.readopt(n, a)
+		}
+	})
+}
+
+func (d *drive) readopt(n *node, a *Attempt) {
+	pod, err := buildPod(d.run, n, a.Number, d.Home, d.HomeID, nil)
+	if err != nil {
+		d.failWith(n, fmt.Errorf("adopt %s: %w", a.Pod, err))
+		return
+	}
+	d.launch(n, a, pod)
+}
+
+// metadata returns an importer's metadata with its placeholders replaced.
+func (r render) metadata(in map[string]any) (map[string]any, error) {
+	out := map[string]any{}
+	for k, v := range in {
+		if s, ok := v.(string); ok {
+			text, err := r.text(parseInputs(s))
+			if err != nil {
+				return nil, fmt.Errorf("metadata %q: %w", k, err)
+			}
+			v = text
+		}
+		out[k] = v
+	}
+	return out, nil
+}
+
+// inputPlaceholder is the one placeholder that an importer's metadata may hold.
+var inputPlaceholder = regexp.MustCompile(`\{\{\$\.inputs\.parameters\[['"]([^'"]+)['"]\]\}\}`)
+
+func parseInputs(s string) Text {
+	var t Text
+	last := 0
+	for _, m := range inputPlaceholder.FindAllStringSubmatchIndex(s, -1) {
+		if m[0] > last {
+			t = append(t, Part{Text: s[last:m[0]]})
+		}
+		t = append(t, Part{Ref: &Ref{Kind: RefInputValue, Name: s[m[2]:m[3]]}})
+		last = m[1]
+	}
+	if last < len(s) {
+		t = append(t, Part{Text: s[last:]})
+	}
+	return t
+}

@@ -1,0 +1,116 @@
+package dag
+
+import (
+	"context"
+	"sync"
+
+	"github.com/wherry-ml/wherry/runner"
+)
+
+// watcher follows the pods of one run and tells those that wait for an end.
+type watcher struct {
+	run    string
+	failed chan error // the backend stays away
+	synced chan struct{}
+	ended  chan struct{} // the goroutine has
+
+	mu     sync.Mutex
+	ends   map[string]chan runner.Exit // by pod; expected ones
+	status map[string]runner.Status    // of pods of this run
+	listed bool
+}
+
+// watchPods starts following the run's pods until ctx ends.
+func watchPods(ctx context.Context, b runner.Backend, run string) *watcher {
+	w := &watcher{
+		run: run, failed: make(chan error, 1), synced: make(chan struct{}), ended: make(chan struct{}),
+		ends: map[string]chan runner.Exit{}, status: map[string]runner.Status{},
+	}
+	go func() {
+		defer close(w.ended)
+		for s, err := range b.Watch(ctx) {
+			if err != nil {
+				if ctx.Err() == nil {
+					w.failed <- err
+				}
+				return
+			}
+			w.see(s)
+		}
+	}()
+	return w
+}
+
+func (w *watcher) see(s runner.Status) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if s.Synced {
+		if !w.listed {
+			w.listed = true
+			close(w.synced)
+		}
+		return
+	}
+	if run := s.Labels[runner.LabelRun]; run != "" && run != w.run {
+		return
+	}
+	if _, expected := w.ends[s.Pod]; !expected && s.Labels[runner.LabelRun] != w.run {
+		return
+	}
+	w.status[s.Pod] = s
+	w.tell(s)
+}
+
+// tell hands an end to the one who expects it. The channel holds one; a second
+// telling of the same end is dropped.
+func (w *watcher) tell(s runner.Status) {
+	end, ok := w.ends[s.Pod]
+	if !ok || s.Phase != runner.PhaseEnded && s.Phase != runner.PhaseGone {
+		return
+	}
+	select {
+	case end <- s.Exit:
+	default:
+	}
+}
+
+// expect returns where the end of a pod will be told, once.
+func (w *watcher) expect(pod string) <-chan runner.Exit {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	end := make(chan runner.Exit, 1)
+	w.ends[pod] = end
+	if s, ok := w.status[pod]; ok {
+		w.tell(s)
+	}
+	return end
+}
+
+// forget drops a pod that was collected.
+func (w *watcher) forget(pod string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.ends, pod)
+	delete(w.status, pod)
+}
+
+// sync waits until everything that was there at the start has been seen, and
+// returns it by pod.
+func (w *watcher) sync(ctx context.Context) (map[string]runner.Status, error) {
+	select {
+	case <-w.synced:
+	case err := <-w.failed:
+		return nil, err
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	out := make(map[string]runner.Status, len(w.status))
+	for k, v := range w.status {
+		out[k] = v
+	}
+	return out, nil
+}
+
+func (w *watcher) wait() { <-w.ended }

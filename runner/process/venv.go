@@ -1,0 +1,189 @@
+package process
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/wherry-ml/wherry/runner"
+)
+
+// completeMark is the file that a finished environment holds. Environments embed
+// their own path, so they are built in place; one without the mark is built anew.
+const completeMark = ".wherry-complete"
+
+// environment returns the cached virtual environment with these packages,
+// building it if there is none. Only one process builds, others wait for it. No
+// Python, and packages that can't be had, are an *runner.ImageError.
+func (b *Backend) environment(ctx context.Context, image string, reqs runner.Requirements) (string, error) {
+	py, err := b.python(ctx)
+	if err != nil {
+		return "", noPython(image, err)
+	}
+	key := digest(append([]string{py.path, py.version, platform()}, reqs...)...)
+	dir := filepath.Join(b.venvs(), key[:32])
+	if complete(dir) {
+		now := time.Now()
+		_ = os.Chtimes(filepath.Join(dir, completeMark), now, now) // so that gc can tell which are in use
+		return dir, nil
+	}
+	if err := os.MkdirAll(b.venvs(), 0o755); err != nil {
+		return "", fmt.Errorf("make the folder of environments: %w", err)
+	}
+	unlock, err := lockFile(ctx, dir+".lock")
+	if err != nil {
+		return "", fmt.Errorf("wait for the environment of image %q: %w", image, err)
+	}
+	defer unlock()
+	if complete(dir) {
+		return dir, nil
+	}
+	if err := b.buildEnvironment(ctx, py, dir, reqs); err != nil {
+		return "", errors.Join(environmentError(ctx, image, err), os.RemoveAll(dir))
+	}
+	return dir, nil
+}
+
+func environmentError(ctx context.Context, image string, err error) error {
+	if ctx.Err() != nil {
+		return fmt.Errorf("make the Python environment of image %q: %w", image, ctx.Err())
+	}
+	var noVenv *noVenvError
+	mend := "check the names in its requirements and the network (pip's own settings, PIP_INDEX_URL and proxies are honoured)"
+	if errors.As(err, &noVenv) {
+		mend = "apt-get install python3-venv, or install uv or virtualenv"
+	}
+	return &runner.ImageError{Image: image, Err: err, Mend: mend}
+}
+
+func complete(dir string) bool {
+	_, err := os.Stat(filepath.Join(dir, completeMark))
+	return err == nil
+}
+
+func (b *Backend) buildEnvironment(ctx context.Context, py python, dir string, reqs runner.Requirements) error {
+	if err := os.RemoveAll(dir); err != nil {
+		return fmt.Errorf("clear a half-made environment: %w", err)
+	}
+	b.cfg.Note(fmt.Sprintf("making a Python environment (%s)", py.version))
+	if err := makeVenv(ctx, py, dir); err != nil {
+		return err
+	}
+	if len(reqs) > 0 {
+		b.cfg.Note("pip install " + strings.Join(reqs, " "))
+		if err := install(ctx, dir, reqs); err != nil {
+			return err
+		}
+	}
+	f, err := os.Create(filepath.Join(dir, completeMark))
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
+}
+
+// noVenvError says that nothing on this host makes virtual environments.
+type noVenvError struct{ tried []error }
+
+func (e *noVenvError) Error() string {
+	return "nothing here makes virtual environments: " + strings.ReplaceAll(errors.Join(e.tried...).Error(), "\n", "; ")
+}
+
+// makeVenv makes an environment with whatever this host has for it.
+func makeVenv(ctx context.Context, py python, dir string) error {
+	none := &noVenvError{}
+	for _, how := range [][]string{
+		{py.path, "-m", "venv", dir},
+		{"uv", "venv", "--quiet", "--seed", "--python", py.path, dir},
+		{py.path, "-m", "virtualenv", "--quiet", dir},
+		{"virtualenv", "--quiet", "--python", py.path, dir},
+	} {
+		out, err := command(ctx, "", how...)
+		if err == nil {
+			return nil
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if isNoSpace(out) {
+			return fmt.Errorf("%s: %w", strings.Join(how, " "), unix.ENOSPC)
+		}
+		name := strings.Join(how[:min(3, len(how))], " ")
+		none.tried = append(none.tried, fmt.Errorf("%s: %w", name, short(err, out)))
+		if err := os.RemoveAll(dir); err != nil {
+			return err
+		}
+	}
+	return none
+}
+
+func isNoSpace(out string) bool {
+	return strings.Contains(out, unix.ENOSPC.Error()) || strings.Contains(out, "No space left")
+}
+
+func short(err error, out string) error {
+	if line := lastLines(out, 1); line != "" {
+		return errors.New(line)
+	}
+	return err
+}
+
+// install puts packages into the environment, with the lines of pip's output that
+// say what went wrong.
+func install(ctx context.Context, dir string, reqs runner.Requirements) error {
+	list := filepath.Join(dir, "requirements.txt")
+	if err := os.WriteFile(list, []byte(strings.Join(reqs, "\n")+"\n"), 0o644); err != nil {
+		return err
+	}
+	out, err := command(ctx, "", filepath.Join(dir, "bin", "python"), "-I", "-m", "pip", "install",
+		"--disable-pip-version-check", "--no-input", "--progress-bar", "off", "-r", list)
+	if err != nil {
+		return fmt.Errorf("pip install %s: %w\n%s", strings.Join(reqs, " "), err, lastLines(out, 15))
+	}
+	return nil
+}
+
+// command runs a program to its end and returns what it said. Its whole process
+// group ends with ctx.
+func command(ctx context.Context, dir string, words ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, words[0], words[1:]...)
+	cmd.Dir = dir
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	cmd.WaitDelay = 5 * time.Second
+	out, err := cmd.CombinedOutput()
+	return string(out), err
+}
+
+// lockFile waits for the lock of path, until ctx ends.
+func lockFile(ctx context.Context, path string) (unlock func(), err error) {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644)
+	if err != nil {
+		return nil, err
+	}
+	for wait := 5 * time.Millisecond; ; wait = min(2*wait, 200*time.Millisecond) {
+		err := flock(f, unix.LOCK_EX|unix.LOCK_NB)
+		if err == nil {
+			return func() { f.Close() }, nil
+		}
+		if !errors.Is(err, unix.EWOULDBLOCK) {
+			f.Close()
+			return nil, &fs.PathError{Op: "lock", Path: path, Err: err}
+		}
+		select {
+		case <-ctx.Done():
+			f.Close()
+			return nil, ctx.Err()
+		case <-time.After(wait):
+		}
+	}
+}

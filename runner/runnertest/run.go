@@ -1,0 +1,63 @@
+package runnertest
+
+import "testing"
+
+// Run runs the suite. open makes a subject with a home of its own, with
+// t.Cleanup to take it away; it fails the test where the backend does not
+// answer.
+func Run(t *testing.T, open func(t *testing.T) *Subject) {
+	for _, c := range []struct {
+		name string
+		test func(*testing.T, *Subject)
+	}{
+		{"Answers", testAnswers},
+		{"ExitCodes", testExitCodes},
+		{"Signal", testSignal},
+		{"OutOfMemory", testOOM},
+		{"BadCommand", testBadCommand},
+		{"MissingImage", testMissingImage},
+		{"Stop", testStop},
+		{"StopBeforeKill", testStopGrace},
+		{"Deadline", testDeadline},
+		{"DeadlineAfterReopen", testDeadlineAfterReopen},
+		{"Lost", testLost},
+		{"RemoveIsRepeatable", testRemove},
+		{"Adoption", testAdoption},
+		{"CallerKilled", testCallerKilled},
+		{"EnsureAtOnce", testEnsureAtOnce},
+		{"WatchSeesAll", testWatch},
+		{"Fifty", testFifty},
+		{"Streams", testStreams},
+		{"BinaryOutput", testBinary},
+		{"LongLine", testLongLine},
+		{"HundredMegabytes", testHundredMegabytes},
+		{"LogCursor", testLogCursor},
+		{"Environment", testEnvironment},
+		{"WorkDirAndUser", testWorkDirAndUser},
+		{"Inputs", testInputs},
+		{"Tree", testTree},
+		{"Seed", testSeed},
+		{"Outputs", testOutputs},
+		{"OutputElsewhere", testOutputElsewhere},
+		{"LinkedOutputs", testLinkedOutputs},
+		{"NamedVolume", testNamedVolume},
+		{"HostVolume", testHostVolume},
+		{"ScratchIsPrivate", testScratchIsPrivate},
+		{"InitContainer", testInit},
+		{"InitFails", testInitFails},
+		{"Sidecar", testSidecar},
+		{"Ordered", testOrdered},
+		{"OrderedFails", testOrderedFails},
+		{"OrderedAfterReopen", testOrderedReopen},
+		{"StopOrdered", testStopOrdered},
+		{"Gang", testGang},
+		{"GangAllOrNone", testGangAllOrNone},
+		{"NetworkNone", testNetworkNone},
+		{"Dial", testDial},
+		{"Exec", testExec},
+		{"Isolation", testIsolation},
+		{"Accelerators", testAccelerators},
+	} {
+		t.Run(c.name, func(t *testing.T) { c.test(t, open(t)) })
+	}
+}

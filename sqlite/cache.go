@@ -1,0 +1,107 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/wherry-ml/wherry/dag"
+)
+
+func putCacheEntry(t *tx, e *dag.Execution, now int64) error {
+	_, err := t.exec(`INSERT INTO cache_entries (key, execution, created, used) VALUES (?1, ?2, ?3, ?3)
+		ON CONFLICT DO UPDATE SET execution = ?2, created = ?3, used = ?3`, e.Key, e.ID, now)
+	return err
+}
+
+// LookupCache returns the entry of key, or dag.ErrNotFound. That it was used is
+// written with the next commit: a look-up takes no write lock.
+func (d *DB) LookupCache(ctx context.Context, key string) (*dag.CacheEntry, error) {
+	var c dag.CacheEntry
+	err := d.view(ctx, func(s *snapshot) error {
+		var outputs string
+		err := s.row(`SELECT e.id, e.run, e.outputs FROM cache_entries c JOIN executions e ON e.id = c.execution WHERE c.key = ?`, key).
+			Scan(&c.Execution, &c.Run, &outputs)
+		if errors.Is(err, sql.ErrNoRows) {
+			return dag.ErrNotFound
+		}
+		if err != nil {
+			return err
+		}
+		stored, err := decodeStored(outputs)
+		if err != nil {
+			return err
+		}
+		ids := map[int64]bool{}
+		stored.ids(ids)
+		artifacts, err := artifactsByID(s, ids)
+		if err != nil {
+			return err
+		}
+		c.Outputs, err = stored.values(artifacts)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("look up cache key %s: %w", key, err)
+	}
+	d.mu.Lock()
+	d.used[key] = d.now()
+	d.mu.Unlock()
+	return &c, nil
+}
+
+// LastKeyParts returns what the key of the newest execution of this pipeline and
+// path was made of; dag.ErrNotFound where there is none.
+func (d *DB) LastKeyParts(ctx context.Context, pipeline, path string) (map[string]string, error) {
+	var text string
+	err := d.reader.QueryRowContext(ctx, `SELECT key_parts FROM executions
+		WHERE pipeline = ? AND path = ? AND key_parts IS NOT NULL ORDER BY id DESC LIMIT 1`, pipeline, path).Scan(&text)
+	if errors.Is(err, sql.ErrNoRows) {
+		err = dag.ErrNotFound
+	}
+	if err != nil {
+		return nil, fmt.Errorf("look up the last key of task %q: %w", path, d.typed(err))
+	}
+	var parts map[string]string
+	return parts, decode(text, &parts)
+}
+
+func (d *DB) takeUsed() map[string]time.Time {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if len(d.used) == 0 {
+		return nil
+	}
+	used := d.used
+	d.used = map[string]time.Time{}
+	return used
+}
+
+func (d *DB) giveBackUsed(used map[string]time.Time) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for key, at := range used {
+		if at.After(d.used[key]) {
+			d.used[key] = at
+		}
+	}
+}
+
+func writeUsed(t *tx, used map[string]time.Time) error {
+	for key, at := range used {
+		if _, err := t.exec(`UPDATE cache_entries SET used = max(used, ?) WHERE key = ?`, at.UnixNano(), key); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (d *DB) flushUsed(ctx context.Context) error {
+	used := d.takeUsed()
+	if used == nil {
+		return nil
+	}
+	return d.update(ctx, false, func(t *tx) error { return writeUsed(t, used) })
+}
