@@ -135,7 +135,7 @@ func (s *Store) noSpace(err error, doing string, need int64) error {
 	if e, ok := errors.AsType[*NoSpaceError](err); ok {
 		return e
 	}
-	free, files := room(s.home)
+	free, files, _ := Room(s.home)
 	return &NoSpaceError{Doing: doing, Dir: s.home, Need: need, Free: free, Files: files, Err: err}
 }
 

@@ -84,17 +84,18 @@ func convert(st *unix.Stat_t) stat {
 		dev: uint64(st.Dev), ino: uint64(st.Ino), nlink: uint64(st.Nlink), uid: st.Uid}
 }
 
-// room returns how many bytes and files the file system of dir can still take.
-func room(dir string) (free, files int64) {
+// Room returns how many bytes and files the file system of dir can still take
+// from an ordinary user; files is -1 where there is no such limit.
+func Room(dir string) (free, files int64, err error) {
 	var st unix.Statfs_t
 	if err := retry(func() error { return unix.Statfs(dir, &st) }); err != nil {
-		return 0, -1
+		return 0, -1, &fs.PathError{Op: "statfs", Path: dir, Err: err}
 	}
 	files = int64(st.Ffree)
 	if st.Files == 0 {
 		files = -1
 	}
-	return int64(st.Bavail) * int64(st.Bsize), files
+	return int64(st.Bavail) * int64(st.Bsize), files, nil
 }
 
 // retry calls f until no signal interrupts it.

@@ -68,11 +68,11 @@ func (d *drive) expand(n *node, comp *Component, inputs Values) {
 		d.executions = append(d.executions, child.exec)
 		d.change(child)
 	}
-	d.dirty = append(d.dirty, s.order...)
-	d.after(func() {
+	d.after(func() { // they have ids now
 		for _, child := range s.order {
 			d.byID[child.exec.ID] = child
 		}
+		d.dirty = append(d.dirty, s.order...)
 	})
 	if s.open == 0 {
 		d.close(s)
@@ -287,22 +287,29 @@ func (d *drive) end(n *node, s State, err string) {
 
 // close ends a graph whose tasks have all ended.
 func (d *drive) close(s *scope) {
+	if s.owner == nil {
+		return // the run ends when nothing of it is left on the engine, see finish
+	}
 	state, why := s.result()
-	outputs := s.outputs(d.run)
-	if s.owner != nil {
-		s.owner.exec.Outputs = outputs
-		d.end(s.owner, state, why)
-		return
+	s.owner.exec.Outputs = s.outputs(d.run)
+	d.end(s.owner, state, why)
+}
+
+// finish ends the run once its tasks have ended and what they left on the engine
+// is gone: then nobody has to look after it any more. It reports whether it did.
+func (d *drive) finish() bool {
+	if d.root == nil || d.root.open > 0 || d.cleaning > 0 || d.run.State.Ended() {
+		return false
 	}
+	d.run.State, d.run.Error = d.root.result()
 	if d.canceled {
-		state, why = Canceled, "canceled"
+		d.run.State, d.run.Error = Canceled, "canceled"
 	}
-	d.run.State = state
-	d.run.Error = why
-	d.run.Outputs = outputs
+	d.run.Outputs = d.root.outputs(d.run)
 	d.run.Ended = time.Now()
 	d.batch.Run = d.run
 	d.batch.Durable = true
+	return true
 }
 
 // cancel ends what has not started and stops what runs.
@@ -324,7 +331,9 @@ func (d *drive) cancel() {
 				visit(n.inner)
 			case n.live:
 				pod := n.pod()
-				d.after(func() { d.stop(pod, grace(d.run)) })
+				d.after(func() { d.stop(pod, d.stopGrace()) })
+			case n.phase == phaseResolving && n.exec.State == Running:
+				// being adopted; adoptPod sees that the run is canceled
 			case n.phase == phaseWaiting:
 				release = append(release, d.nextPod(n))
 				d.end(n, Canceled, "the run was canceled")
@@ -340,6 +349,14 @@ func (d *drive) cancel() {
 }
 
 func (n *node) pod() string { return n.exec.Attempts[len(n.exec.Attempts)-1].Pod }
+
+// stopGrace is how long a canceled pod has to end by itself.
+func (d *drive) stopGrace() time.Duration {
+	if d.killed {
+		return 0
+	}
+	return grace(d.run)
+}
 
 // stop stops a pod; the attempt's own goroutine sees its end.
 func (d *drive) stop(pod string, grace time.Duration) {

@@ -60,6 +60,9 @@ func (d *drive) launch(n *node, a *Attempt, pod runner.Pod) {
 						a.State = Running
 						d.change(n)
 					}
+					if d.canceled { // while it was being started
+						d.stop(pod.Name, d.stopGrace())
+					}
 				})
 			})
 			return func() { d.attemptEnded(n, a, r, out) }
@@ -82,7 +85,6 @@ func (d *drive) attempt(pod runner.Pod, end <-chan runner.Exit, r render, log st
 		return outcome{err: context.Cause(d.ops)}
 	}
 	if exit.Cause == runner.CauseLost {
-		_ = d.Backend.Remove(d.ops, pod.Name)
 		return outcome{exit: exit}
 	}
 	return d.collect(pod, r, log)
@@ -211,13 +213,18 @@ func orElse(s, other string) string {
 // cleanUp gives back what an attempt held, once its end is on record.
 func (d *drive) cleanUp(pod string) {
 	d.watch.forget(pod)
+	d.cleaning++
+	d.giving++
 	d.after(func() {
+		d.giving--
+		d.room = true
 		if err := d.Queue.Release(d.ops, pod); err != nil {
 			d.note("give back what %s held: %v", pod, err)
 		}
 		d.spawn(func() func() {
 			err := d.Backend.Remove(d.ops, pod)
 			return func() {
+				d.cleaning--
 				if err != nil {
 					d.note("remove %s: %v", pod, err)
 				}

@@ -104,9 +104,30 @@ func (c *collector) outputs(r render) (Values, error) {
 		if a.Metadata == nil {
 			a.Metadata = map[string]any{}
 		}
+		if came := r.cameAs(name, a.Digest); came != nil {
+			a = *came
+		}
 		v.Artifacts[name] = []Artifact{a}
 	}
 	return v, nil
+}
+
+// cameAs returns the input artifact that a directory was filled with, if the
+// container has left it as it was: then it is handed on, not made anew.
+func (r render) cameAs(output, digest string) *Artifact {
+	for _, d := range r.node.comp.Pod.Directories {
+		if d.Name != output {
+			continue
+		}
+		var from []Artifact
+		for _, input := range d.From {
+			from = append(from, r.inputs().Artifacts[input]...)
+		}
+		if len(from) == 1 && from[0].Digest == digest {
+			return &from[0]
+		}
+	}
+	return nil
 }
 
 func (c *collector) parameter(r render, name string) (any, error) {

@@ -93,11 +93,13 @@ type drive struct {
 	pending int         // goroutines that have not posted their last event
 	over    bool        // the loop has ended
 
-	dirty   []*node   // may have become ready
-	waiting []*node   // want to be admitted, in order
-	running int       // live attempts
-	asked   time.Time // when the queue was last asked
-	room    bool      // something was given back since
+	dirty    []*node   // may have become ready
+	waiting  []*node   // want to be admitted, in order
+	running  int       // live attempts
+	cleaning int       // ended attempts of which something may be left on the engine
+	asked    time.Time // when the queue was last asked
+	room     bool      // something was given back since
+	giving   int       // ended attempts that hold room until the next transaction
 
 	batch   Batch
 	changed map[*Execution]bool
@@ -178,7 +180,10 @@ func (d *drive) turn() error {
 		for _, act := range acts {
 			act()
 		}
-		if len(d.dirty) == 0 && len(d.acts) == 0 && d.batch.Empty() {
+		if d.room && len(d.waiting) > 0 {
+			continue // an act gave it back: don't leave it to the next tick
+		}
+		if len(d.dirty) == 0 && len(d.acts) == 0 && d.batch.Empty() && (d.fatal != nil || !d.finish()) {
 			return d.fatal
 		}
 	}
@@ -308,11 +313,14 @@ func (d *drive) admit() error {
 			d.begin(n, dec.Devices)
 			continue
 		}
+		left = append(left, n)
+		if d.giving > 0 {
+			continue // it is asked for again in this turn
+		}
 		if n.waits == "" && dec.Waits != "" {
 			d.note("%s %s", n.exec.Path, dec.Waits)
 		}
 		n.waits = dec.Waits
-		left = append(left, n)
 	}
 	d.waiting = append(left, d.waiting[len(ask):]...)
 	return nil

@@ -68,20 +68,34 @@ func (d *drive) rebuild(owner *node, comp *Component, inputs Values, children ma
 	return s
 }
 
-// adopt goes on with every execution that was RUNNING.
+// adopt goes on with every execution that was RUNNING, and removes what ended
+// attempts have left on the engine.
 func (d *drive) adopt() error {
+	pods, err := d.watch.sync(d.ops)
+	if err != nil {
+		return err
+	}
 	var open []*node
+	var over []string // pods that are gone, or were granted room and never came to be
 	for _, n := range d.byID {
 		if n.exec.State == Running {
 			open = append(open, n)
 		}
+		if !n.exec.State.Ended() && n.comp.Pod != nil {
+			over = append(over, d.nextPod(n))
+		}
+		for _, a := range n.exec.Attempts {
+			_, there := pods[a.Pod]
+			switch {
+			case a.State.Ended() && there:
+				d.cleanUp(a.Pod)
+			case a.State.Ended():
+				over = append(over, a.Pod)
+			}
+		}
 	}
-	if len(open) == 0 {
-		return nil
-	}
-	pods, err := d.watch.sync(d.ops)
-	if err != nil {
-		return err
+	if err := d.Queue.Release(d.ops, over...); err != nil {
+		return fmt.Errorf("give back what ended attempts held: %w", err)
 	}
 	for _, n := range open {
 		switch {
@@ -112,13 +126,17 @@ func (d *drive) adoptPod(n *node, pods map[string]runner.Status) {
 			d.failWith(n, err)
 			return
 		}
-		if len(n.exec.Attempts) == 0 {
-			d.enqueue(n)
-			return
-		}
-		a := n.exec.Attempts[len(n.exec.Attempts)-1]
-		_, there := pods[a.Pod]
+		a := n.lastAttempt()
+		_, there := pods[orEmpty(a).Pod]
 		switch {
+		case d.canceled && !there:
+			if a != nil && !a.State.Ended() {
+				a.State, a.Ended = Canceled, time.Now()
+				d.cleanUp(a.Pod)
+			}
+			d.end(n, Canceled, "the run was canceled")
+		case a == nil:
+			d.enqueue(n)
 		case a.State.Ended():
 			d.backOff(n, time.Until(n.exec.RetryAt))
 		case !there && a.State == Running:
@@ -129,6 +147,21 @@ func (d *drive) adoptPod(n *node, pods map[string]runner.Status) {
 			d.readopt(n, a)
 		}
 	})
+}
+
+// lastAttempt returns the newest attempt, or nil.
+func (n *node) lastAttempt() *Attempt {
+	if len(n.exec.Attempts) == 0 {
+		return nil
+	}
+	return n.exec.Attempts[len(n.exec.Attempts)-1]
+}
+
+func orEmpty(a *Attempt) Attempt {
+	if a == nil {
+		return Attempt{}
+	}
+	return *a
 }
 
 func (d *drive) readopt(n *node, a *Attempt) {

@@ -111,6 +111,18 @@ type Values struct {
 	Artifacts  map[string][]Artifact `json:"artifacts"`
 }
 
+// Has reports whether the stored artifact with this id is among the values.
+func (v Values) Has(id int64) bool {
+	for _, list := range v.Artifacts {
+		for _, a := range list {
+			if a.ID == id && id != 0 {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // Artifact is data with a digest and metadata.
 type Artifact struct {
 	ID       int64          `json:"-"`      // 0: not stored yet

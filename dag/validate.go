@@ -221,7 +221,8 @@ func (v *validator) cycle(c *Component) error {
 			for found[0] != first {
 				found = found[1:]
 			}
-			return v.f.Errorf(c.Graph.Tasks[first].Pos, "task %q waits for itself: %s", first, strings.Join(found, " -> "))
+			return v.f.Errorf(c.Graph.Tasks[first].Pos, "task %q waits for itself: %s", first, strings.Join(found, " -> ")).
+				WithMend("take one of these dependencies out")
 		}
 	}
 	return nil

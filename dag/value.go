@@ -175,7 +175,7 @@ func (p *Pipeline) Bind(text map[string]string, values map[string]any) (map[stri
 			return nil, err
 		}
 		if bound[name], err = Coerce(values[name], param.Type); err != nil {
-			return nil, &ParameterError{Name: name, Msg: err.Error()}
+			return nil, &ParameterError{Name: name, Msg: err.Error(), Mend: fmt.Sprintf("give it as -p %s=VALUE, or correct it in the file of parameters", name)}
 		}
 	}
 	for _, name := range sortedKeys(text) {
@@ -192,7 +192,7 @@ func (p *Pipeline) Bind(text map[string]string, values map[string]any) (map[stri
 		x, given := bound[name]
 		switch {
 		case given && len(param.Literals) > 0 && !slices.ContainsFunc(param.Literals, func(l any) bool { return FormatValue(l) == FormatValue(x) }):
-			return nil, &ParameterError{Name: name, Msg: "must be one of " + jsonText(param.Literals) + ", not " + jsonText(x)}
+			return nil, &ParameterError{Name: name, Msg: "must be one of " + jsonText(param.Literals) + ", not " + jsonText(x), Mend: fmt.Sprintf("-p %s=%s", name, FormatValue(param.Literals[0]))}
 		case given:
 		case param.HasDefault:
 			bound[name] = param.Default

@@ -207,10 +207,11 @@ func putEvents(t *tx, e *dag.Execution) error {
 	if _, err := t.exec(`DELETE FROM events WHERE execution = ?`, e.ID); err != nil {
 		return err
 	}
-	follow := e.Kind.Runs() && !e.Cached
 	for output, values := range []dag.Values{e.Inputs, e.Outputs} {
 		for _, name := range slices.Sorted(maps.Keys(values.Artifacts)) {
 			for i, a := range values.Artifacts[name] {
+				// What is handed on as it came was not made here.
+				follow := e.Kind.Runs() && !e.Cached && (output == 0 || !e.Inputs.Has(a.ID))
 				_, err := t.exec(`INSERT INTO events (execution, output, name, position, artifact, follow) VALUES (?, ?, ?, ?, ?, ?)`,
 					e.ID, output, name, i, a.ID, follow)
 				if err != nil {

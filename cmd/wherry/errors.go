@@ -93,11 +93,25 @@ func (g *globals) report(err error) int {
 			fmt.Fprintln(g.Err, excerpt)
 		}
 	}
+	if next := nextStep(err, code); next != "" {
+		fmt.Fprintf(g.Err, "try: %s\n", next)
+	}
+	return code
+}
+
+// nextStep is what to do about an error: its own hint, or what helps in general.
+func nextStep(err error, code int) string {
 	if h, ok := errors.AsType[interface {
 		error
 		Hint() string
 	}](err); ok && h.Hint() != "" {
-		fmt.Fprintf(g.Err, "try: %s\n", h.Hint())
+		return h.Hint()
 	}
-	return code
+	if e, ok := errors.AsType[*source.Error](err); ok {
+		return fmt.Sprintf("correct %s; wherry run with --dry-run checks a file and starts nothing", e.File)
+	}
+	if code == exitUsage {
+		return "wherry --help"
+	}
+	return ""
 }

@@ -79,20 +79,17 @@ func (g *globals) lineageStarts(ctx context.Context, db *sqlite.DB, ref string) 
 	if err != nil {
 		return nil, err
 	}
-	used := map[int64]bool{}
+	used := map[int64]bool{} // by a task that made something of it
 	var all []int64
 	for _, x := range executions {
 		if task != nil && x != task || task == nil && !x.Kind.Runs() {
 			continue
 		}
+		made := madeBy(x)
+		all = append(all, made...)
 		for _, list := range x.Inputs.Artifacts {
 			for _, a := range list {
-				used[a.ID] = true
-			}
-		}
-		for _, name := range sortedNames(x.Outputs.Artifacts) {
-			for _, a := range x.Outputs.Artifacts[name] {
-				all = append(all, a.ID)
+				used[a.ID] = used[a.ID] || len(made) > 0
 			}
 		}
 	}
@@ -106,6 +103,20 @@ func (g *globals) lineageStarts(ctx context.Context, db *sqlite.DB, ref string) 
 		return nil, &usageError{msg: fmt.Sprintf("%q wrote no artifacts", ref), mend: "wherry get artifacts " + run.ID}
 	}
 	return starts, nil
+}
+
+// madeBy returns the artifacts that an execution made; what it handed on as it
+// came is not among them.
+func madeBy(x *dag.Execution) []int64 {
+	var made []int64
+	for _, name := range sortedNames(x.Outputs.Artifacts) {
+		for _, a := range x.Outputs.Artifacts[name] {
+			if !x.Inputs.Has(a.ID) {
+				made = append(made, a.ID)
+			}
+		}
+	}
+	return made
 }
 
 // mergedGraph is the lineage of several artifacts together.

@@ -330,7 +330,7 @@ func (g *globals) snapshot(ctx context.Context, run *dag.Run) error {
 		}
 		digest, _, err := store.Snapshot(ctx, m.Source, snapshotOptions(g))
 		if err != nil {
-			return fmt.Errorf("snapshot %s: %w", m.Source, err)
+			return err
 		}
 		m.Digest = digest
 	}

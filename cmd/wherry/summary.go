@@ -101,7 +101,7 @@ func printArtifacts(out io.Writer, executions []*dag.Execution) {
 		}
 		for _, name := range sortedNames(x.Outputs.Artifacts) {
 			for _, a := range x.Outputs.Artifacts[name] {
-				if a.Digest == "" {
+				if a.Digest == "" || x.Inputs.Has(a.ID) {
 					continue
 				}
 				fmt.Fprintf(w, "%s  %s/%s\t%s\t%s\n", title, x.Path, name, typeWord(a.Type), a.URI)

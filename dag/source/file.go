@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 	"unicode/utf8"
 
@@ -38,7 +39,7 @@ func Read(path string) (*File, error) {
 	info, err := os.Stat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, &Error{File: path, Msg: "no such file"}
+		return nil, &Error{File: path, Msg: "no such file", Mend: nearestFile(path)}
 	case err != nil:
 		return nil, &Error{File: path, Msg: rootCause(err)}
 	case info.IsDir():
@@ -56,6 +57,23 @@ func Read(path string) (*File, error) {
 		return nil, &Error{File: path, Msg: fmt.Sprintf("is not text: byte %d is 0x%02x", i, f.Text[i])}
 	}
 	return f, nil
+}
+
+// nearestFile is the advice for a path at which there is nothing: the file beside
+// it that was probably meant.
+func nearestFile(path string) string {
+	dir, ext := filepath.Dir(path), filepath.Ext(path)
+	entries, _ := os.ReadDir(dir) // no such folder: no names
+	var stems []string
+	for _, e := range entries {
+		if stem, ok := strings.CutSuffix(e.Name(), ext); ok {
+			stems = append(stems, stem)
+		}
+	}
+	if near := Nearest(strings.TrimSuffix(filepath.Base(path), ext), stems); near != "" {
+		return fmt.Sprintf("did you mean %q?", filepath.Join(dir, near+ext))
+	}
+	return "name a file that exists"
 }
 
 // rootCause drops the operation and path that an *fs.PathError repeats.
@@ -133,6 +151,8 @@ func (f *File) syntaxError(err error) error {
 	var pos Pos
 	if n, _ := fmt.Sscanf(msg, "line %d:", &pos.Line); n == 1 {
 		_, msg, _ = strings.Cut(msg, ": ")
+	} else {
+		pos.Line = 1 // the parser leaves it out
 	}
 	return f.Errorf(pos, "not valid YAML: %s", msg)
 }

@@ -49,7 +49,7 @@ func (p endpoint) socket() string {
 // least those that its virtual machine shares.
 func (p endpoint) local() bool { return p.scheme() == "unix" }
 
-// rootful reports whether containers' root is this machine's: not so in a
+// native reports whether containers' root is this machine's: not so in a
 // virtual machine and in rootless engines.
 func (p endpoint) native() bool {
 	path := p.socket()
@@ -240,7 +240,8 @@ func (e *engine) options() ([]client.Opt, error) {
 		if err != nil {
 			return nil, err
 		}
-		return append(opts, client.WithHost("http://docker.localhost"), client.WithDialContext(e.noting(dial))), nil
+		return append(opts, client.WithHost("http://docker.localhost"),
+			client.WithDialContext(e.noting(func(ctx context.Context, _, _ string) (net.Conn, error) { return dial(ctx) }))), nil
 	}
 	opts = append(opts, client.WithHost(e.end.host))
 	if e.end.certs != "" {
@@ -250,20 +251,23 @@ func (e *engine) options() ([]client.Opt, error) {
 		}
 		tr.TLSClientConfig = conf
 	}
-	if path := e.end.socket(); path != "" {
-		opts = append(opts, client.WithDialContext(e.noting(func(ctx context.Context) (net.Conn, error) {
-			return (&net.Dialer{Timeout: answerWithin}).DialContext(ctx, "unix", path)
-		})))
-	}
-	return opts, nil
+	dialer := &net.Dialer{Timeout: answerWithin}
+	return append(opts, client.WithDialContext(e.noting(func(ctx context.Context, network, addr string) (net.Conn, error) {
+		if path := e.end.socket(); path != "" {
+			network, addr = "unix", path
+		}
+		return dialer.DialContext(ctx, network, addr)
+	}))), nil
 }
+
+type dialFunc = func(ctx context.Context, network, addr string) (net.Conn, error)
 
 // noting wraps a dialer so that a new connection makes the engine's instance
 // be asked again: a restart breaks the old ones.
-func (e *engine) noting(dial func(context.Context) (net.Conn, error)) func(context.Context, string, string) (net.Conn, error) {
-	return func(ctx context.Context, _, _ string) (net.Conn, error) {
+func (e *engine) noting(dial dialFunc) dialFunc {
+	return func(ctx context.Context, network, addr string) (net.Conn, error) {
 		e.stale.Store(true)
-		return dial(ctx)
+		return dial(ctx, network, addr)
 	}
 }
 
@@ -274,7 +278,7 @@ func (e *engine) noting(dial func(context.Context) (net.Conn, error)) func(conte
 func (e *engine) life(ctx context.Context) string {
 	e.instanceMu.Lock()
 	defer e.instanceMu.Unlock()
-	if e.end.socket() != "" && !e.stale.Swap(false) {
+	if !e.stale.Swap(false) {
 		return e.instance
 	}
 	net, err := e.NetworkInspect(ctx, "bridge", network.InspectOptions{})

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync"
 	"time"
 )
 
@@ -46,10 +47,26 @@ func sshDialer(host string) (func(context.Context) (net.Conn, error), error) {
 		return nil, fmt.Errorf("%q is no address of the form ssh://[user@]host[:port]", host)
 	}
 	args := sshArgs(u)
+	slots := make(chan struct{}, sshAtOnce)
 	return func(ctx context.Context) (net.Conn, error) {
-		return startConn(exec.Command("ssh", append(args, "docker", "system", "dial-stdio")...))
+		select {
+		case slots <- struct{}{}:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+		conn, err := startConn(exec.Command("ssh", append(args, "docker", "system", "dial-stdio")...))
+		if err != nil {
+			<-slots
+			return nil, err
+		}
+		conn.answered = sync.OnceFunc(func() { <-slots })
+		return conn, nil
 	}, nil
 }
+
+// sshAtOnce is how many connections may be on their way: a server refuses more
+// than ten that have not logged in.
+const sshAtOnce = 6
 
 func sshArgs(u *url.URL) []string {
 	args := []string{"-o", "ConnectTimeout=10", "-o", "BatchMode=yes", "-T"}
@@ -64,12 +81,14 @@ func sshArgs(u *url.URL) []string {
 
 // cmdConn is a connection through a program's stdin and stdout.
 type cmdConn struct {
-	io.Reader
-	in  io.WriteCloser
-	cmd *exec.Cmd
+	out      io.Reader
+	in       io.WriteCloser
+	cmd      *exec.Cmd
+	answered func() // called with the first answer, or at the end
+	closing  sync.Once
 }
 
-func startConn(cmd *exec.Cmd) (net.Conn, error) {
+func startConn(cmd *exec.Cmd) (*cmdConn, error) {
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		return nil, err
@@ -81,7 +100,13 @@ func startConn(cmd *exec.Cmd) (net.Conn, error) {
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
-	return &cmdConn{Reader: out, in: in, cmd: cmd}, nil
+	return &cmdConn{out: out, in: in, cmd: cmd, answered: func() {}}, nil
+}
+
+func (c *cmdConn) Read(p []byte) (int, error) {
+	n, err := c.out.Read(p)
+	c.answered()
+	return n, err
 }
 
 func (c *cmdConn) Write(p []byte) (int, error) { return c.in.Write(p) }
@@ -90,9 +115,12 @@ func (c *cmdConn) Write(p []byte) (int, error) { return c.in.Write(p) }
 func (c *cmdConn) CloseWrite() error { return c.in.Close() }
 
 func (c *cmdConn) Close() error {
-	c.in.Close()
-	c.cmd.Process.Kill()
-	c.cmd.Wait()
+	c.closing.Do(func() {
+		c.answered()
+		c.in.Close()
+		c.cmd.Process.Kill()
+		c.cmd.Wait()
+	})
 	return nil
 }
 

@@ -62,7 +62,7 @@ func (b *Backend) Watch(ctx context.Context) iter.Seq2[runner.Status, error] {
 
 // watch follows the engine, connecting again when the stream breaks.
 func (b *Backend) watch(ctx context.Context, w *watcher) error {
-	wait, since := 100*time.Millisecond, time.Now()
+	wait, since := 100*time.Millisecond, time.Time{} // an engine that was never there is not waited for
 	for {
 		synced, err := b.watchOnce(ctx, w)
 		if ctx.Err() != nil || errors.Is(err, errEnough) {
@@ -140,6 +140,9 @@ func (b *Backend) look(ctx context.Context, e *engine, w *watcher) error {
 		pods[pod] = append(pods[pod], c)
 	}
 	for pod, cs := range pods {
+		if b.isRemoved(pod) { // its end comes as an event
+			continue
+		}
 		s, err := b.statusOf(ctx, e, w, pod, cs)
 		if err != nil {
 			return err
@@ -237,6 +240,13 @@ func (b *Backend) passOver(pod string, m events.Message) bool {
 	}
 	s := b.pods[pod]
 	return s != nil && s.id != "" && s.id != m.Actor.ID && m.Actor.Attributes[labelMulti] == ""
+}
+
+func (b *Backend) isRemoved(pod string) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	_, ok := b.removed[pod]
+	return ok
 }
 
 // died is the view of a pod whose only container ended. An exit with 0 needs

@@ -1,0 +1,260 @@
+package dag
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/wherry-ml/wherry/runner"
+	"github.com/wherry-ml/wherry/runner/queue"
+)
+
+var (
+	simSeeds = flag.Int("sim.seeds", 400, "how many seeded schedules the simulation runs")
+	simSeed  = flag.Uint64("sim.seed", 0, "replay this seed only")
+)
+
+// TestSimulation runs random pipelines on a seeded backend with faults, crashes
+// the driver at random commits, resumes, and checks what must always hold. A
+// failing seed is replayed with -sim.seed.
+func TestSimulation(t *testing.T) {
+	home := t.TempDir()
+	first, last := uint64(1), uint64(*simSeeds)
+	if *simSeed != 0 {
+		first, last = *simSeed, *simSeed
+	}
+	for seed := first; seed <= last; seed++ {
+		synctest.Test(t, func(t *testing.T) {
+			s := &simulation{t: t, seed: seed, home: home, rng: rand.New(rand.NewPCG(seed, 1))}
+			s.run()
+		})
+		if t.Failed() {
+			t.Fatalf("replay with: go test ./dag -run Simulation -sim.seed=%d", seed)
+		}
+	}
+}
+
+type simulation struct {
+	t       *testing.T
+	seed    uint64
+	home    string
+	rng     *rand.Rand
+	store   *memStore
+	backend *fakeBackend
+	fails   map[string]int // by execution id: how many of its first starts fail
+}
+
+func (s *simulation) run() {
+	s.store = newMemStore()
+	s.backend = newFakeBackend(rand.New(rand.NewPCG(s.seed, 2)))
+	s.fails = map[string]int{}
+	s.backend.exit = s.outcome
+	if s.rng.IntN(3) == 0 {
+		s.backend.away = 0.2
+	}
+	if s.rng.IntN(3) == 0 {
+		s.backend.vanish = 0.1
+	}
+	run := &Run{ID: fmt.Sprintf("s%d", s.seed), Name: "sim", Pipeline: s.pipeline(), State: Pending, Created: time.Now()}
+	if s.rng.IntN(2) == 0 {
+		run.Options.MaxParallel = 1 + s.rng.IntN(4)
+	}
+	if err := Validate(run.Pipeline, testFile()); err != nil {
+		s.t.Fatalf("seed %d: generated an invalid pipeline: %v", s.seed, err)
+	}
+	if err := s.store.CreateRun(s.t.Context(), run); err != nil {
+		s.t.Fatal(err)
+	}
+	cancelAt := -1
+	if s.rng.IntN(5) == 0 {
+		cancelAt = s.rng.IntN(4)
+	}
+	for life := 0; ; life++ {
+		if life > 200 {
+			s.t.Fatalf("seed %d: the run does not end", s.seed)
+		}
+		if s.drive(run.ID, life == cancelAt) {
+			break
+		}
+	}
+	s.check(run.ID)
+}
+
+// drive is one life of a driver. It reports whether the run has ended.
+func (s *simulation) drive(id string, cancel bool) bool {
+	s.store.mu.Lock()
+	s.store.crashed = false
+	s.store.crashIn = -1
+	if s.rng.IntN(2) == 0 {
+		s.store.crashIn, s.store.crashLate = 1+s.rng.IntN(12), s.rng.IntN(2) == 0
+	}
+	s.store.mu.Unlock()
+	ctx, stop := context.WithCancelCause(s.t.Context())
+	defer stop(nil)
+	if cancel {
+		time.AfterFunc(time.Duration(s.rng.IntN(5000))*time.Millisecond, func() { stop(errors.New("interrupted")) })
+	} else if s.rng.IntN(4) == 0 {
+		time.AfterFunc(time.Duration(s.rng.IntN(5000))*time.Millisecond, func() { stop(ErrHangup) })
+	}
+	capacity, _ := s.backend.Capacity(ctx)
+	d := &Driver{
+		Backend: s.backend, Store: s.store, Artifacts: noArtifacts{}, Home: s.home, HomeID: "h",
+		Queue: queue.New(s.store, capacity, "fake", id, nil), Patience: time.Second,
+	}
+	run, _, err := d.Drive(ctx, id)
+	var away *runner.UnavailableError
+	switch {
+	case err == nil:
+		return run.State.Ended()
+	case errors.Is(err, errCrash), errors.Is(err, ErrHangup), errors.As(err, &away):
+		time.Sleep(time.Duration(s.rng.IntN(3000)) * time.Millisecond) // pods go on meanwhile
+		return false
+	}
+	s.t.Fatalf("seed %d: Drive: %v", s.seed, err)
+	return false
+}
+
+// outcome decides how long a pod runs and how it ends.
+func (s *simulation) outcome(pod runner.Pod, _ int) (time.Duration, runner.Exit) {
+	after := time.Duration(s.backend.rng.IntN(3000)) * time.Millisecond
+	id := pod.Labels[runner.LabelExecution]
+	if _, ok := s.fails[id]; !ok {
+		s.fails[id] = max(0, s.backend.rng.IntN(6)-3)
+	}
+	if s.fails[id] > 0 {
+		s.fails[id]--
+		return after, runner.Exit{Cause: runner.CauseError, Code: 1}
+	}
+	return after, runner.Exit{Cause: runner.CauseCompleted}
+}
+
+// pipeline makes a random pipeline of one or two levels.
+func (s *simulation) pipeline() *Pipeline {
+	p := &Pipeline{Name: "sim", Root: "root", Components: map[string]*Component{
+		"step": {Name: "step", Pod: &Pod{Containers: []Container{{Image: Literal("img"), Command: Args("step")}}}},
+	}}
+	p.Components["inner"] = &Component{Name: "inner", Graph: s.graph([]string{"step"}, 4)}
+	p.Components["root"] = &Component{Name: "root", Graph: s.graph([]string{"step", "step", "inner"}, 8)}
+	return p
+}
+
+func (s *simulation) graph(components []string, most int) *Graph {
+	g := &Graph{Tasks: map[string]*Task{}, FailFast: s.rng.IntN(4) == 0}
+	for i := range 1 + s.rng.IntN(most) {
+		task := &Task{Name: fmt.Sprintf("t%d", i), Component: components[s.rng.IntN(len(components))], Cache: s.rng.IntN(2) == 0}
+		for j := range i {
+			if s.rng.IntN(3) == 0 {
+				task.Needs = append(task.Needs, Edge{Task: fmt.Sprintf("t%d", j), On: []Predicate{OnSuccess, OnSuccess, OnEnd, OnDone, OnFailure}[s.rng.IntN(5)]})
+			}
+		}
+		if s.rng.IntN(2) == 0 {
+			task.Retry = &Retry{Limit: s.rng.IntN(3), Policy: RetryAlways, Backoff: time.Duration(s.rng.IntN(2000)) * time.Millisecond, Factor: 2}
+		}
+		g.Tasks[task.Name] = task
+	}
+	return g
+}
+
+// check asserts what must hold of every ended run, whatever happened to it.
+func (s *simulation) check(id string) {
+	run, executions, err := s.store.LoadRun(s.t.Context(), id)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	bad := func(format string, args ...any) {
+		s.t.Errorf("seed %d: %s", s.seed, fmt.Sprintf(format, args...))
+	}
+	if !run.State.Ended() {
+		bad("the run is %s", run.State)
+	}
+	recorded := map[string]State{}
+	byParent := map[int64]map[string]*Execution{}
+	for _, x := range executions {
+		if byParent[x.Parent] == nil {
+			byParent[x.Parent] = map[string]*Execution{}
+		}
+		byParent[x.Parent][x.Task] = x
+		if !x.State.Ended() {
+			bad("%s is %s in an ended run", x.Path, x.State)
+		}
+		if n := s.store.ends[x.ID]; n != 1 {
+			bad("%s was committed as ended %d times", x.Path, n)
+		}
+		ok := 0
+		for _, a := range x.Attempts {
+			recorded[a.Pod] = a.State
+			if a.State == Succeeded {
+				ok++
+			}
+			if !a.State.Ended() {
+				bad("%s: attempt %d is %s", x.Path, a.Number, a.State)
+			}
+		}
+		if x.Kind == KindContainer && !x.Cached && (x.State == Succeeded) != (ok == 1) {
+			bad("%s is %s with %d successful attempts", x.Path, x.State, ok)
+		}
+	}
+	for pod, n := range s.backend.starts {
+		// A pod that somebody removed before its start was on record can't be told
+		// from one that never started.
+		if n != 1 && s.backend.vanish == 0 {
+			bad("pod %s was started %d times", pod, n)
+		}
+		if _, ok := recorded[pod]; !ok {
+			bad("pod %s was started and is not on record", pod)
+		}
+	}
+	s.checkStates(run, byParent, bad)
+	if len(s.backend.pods) > 0 {
+		bad("%d pods were left behind", len(s.backend.pods))
+	}
+	if len(s.store.admissions) > 0 {
+		bad("%d admissions were left behind: %v", len(s.store.admissions), s.store.admissions)
+	}
+	if m := run.Options.MaxParallel; m > 0 && s.backend.most > m && s.store.crashIn < 0 {
+		bad("%d pods ran at once, at most %d may", s.backend.most, m)
+	}
+}
+
+// checkStates asserts that SKIPPED and FAILED follow from the other states.
+func (s *simulation) checkStates(run *Run, byParent map[int64]map[string]*Execution, bad func(string, ...any)) {
+	failed := false
+	for _, siblings := range byParent {
+		for name, x := range siblings {
+			failed = failed || x.State == Failed
+			holds := true
+			for _, e := range s.taskOf(run, x, byParent).Needs {
+				holds = holds && e.On.holds(siblings[e.Task].State)
+			}
+			switch {
+			case x.State == Skipped && holds && !strings.Contains(x.Reason, "first failure"):
+				bad("%s was skipped although all that it needs holds", name)
+			case x.State != Skipped && x.State != Canceled && !holds:
+				bad("%s is %s although what it needs does not hold", name, x.State)
+			}
+		}
+	}
+	if run.State == Succeeded && failed || run.State == Failed && !failed {
+		bad("the run is %s", run.State)
+	}
+}
+
+func (s *simulation) taskOf(run *Run, x *Execution, byParent map[int64]map[string]*Execution) *Task {
+	comp := run.Pipeline.Root
+	if x.Parent != 0 {
+		for _, siblings := range byParent {
+			for _, parent := range siblings {
+				if parent.ID == x.Parent {
+					comp = parent.Component
+				}
+			}
+		}
+	}
+	return run.Pipeline.Components[comp].Graph.Tasks[x.Task]
+}
