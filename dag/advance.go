@@ -114,7 +114,7 @@ func (d *drive) measure(n *node) error {
 	}
 	clamped, notes := d.Queue.Clamp(total)
 	for _, note := range notes {
-		d.note("%s: %s", n.exec.Path, note)
+		d.noteOnce(n.exec.Path + ": " + note)
 	}
 	n.request = clamped
 	return nil

@@ -33,6 +33,13 @@ func (d *drive) begin(n *node, devices []string) {
 		d.failWith(n, err)
 		return
 	}
+	for i := range pod.Containers {
+		clamped, notes := d.Queue.Clamp(pod.Containers[i].Resources)
+		pod.Containers[i].Resources = clamped
+		for _, note := range notes {
+			d.noteOnce(n.exec.Path + ": " + note)
+		}
+	}
 	now := time.Now()
 	a := &Attempt{Number: number, Pod: pod.Name, State: Pending, Started: now}
 	n.exec.Attempts = append(n.exec.Attempts, a)
@@ -152,11 +159,10 @@ func (d *drive) attemptEnded(n *node, a *Attempt, r render, out outcome) {
 	n.exec.ExitCode = out.exit.Code
 	a.State, a.Error = judge(out, timeout(n))
 	d.change(n)
-	d.cleanUp(a.Pod)
+	d.cleanUp(a.Pod, out.outputs)
 	switch {
 	case a.State == Succeeded:
 		n.exec.Outputs = out.outputs
-		d.after(func() { d.linkArtifacts(out.outputs) })
 		d.end(n, Succeeded, "")
 	case d.canceled:
 		a.State = Canceled
@@ -210,23 +216,25 @@ func orElse(s, other string) string {
 	return other
 }
 
-// cleanUp gives back what an attempt held, once its end is on record.
-func (d *drive) cleanUp(pod string) {
+// cleanUp gives back what an attempt held, once its end is on record, and leaves
+// links where its artifacts were.
+func (d *drive) cleanUp(pod string, outputs Values) {
 	d.watch.forget(pod)
 	d.cleaning++
-	d.giving++
 	d.after(func() {
-		d.giving--
-		d.room = true
 		if err := d.Queue.Release(d.ops, pod); err != nil {
 			d.note("give back what %s held: %v", pod, err)
 		}
 		d.spawn(func() func() {
 			err := d.Backend.Remove(d.ops, pod)
+			if err != nil {
+				err = fmt.Errorf("remove %s: %w", pod, err)
+			}
+			err = errors.Join(err, d.linkArtifacts(outputs))
 			return func() {
 				d.cleaning--
 				if err != nil {
-					d.note("remove %s: %v", pod, err)
+					d.note("%v", err)
 				}
 			}
 		})
@@ -235,7 +243,8 @@ func (d *drive) cleanUp(pod string) {
 
 // linkArtifacts leaves links at the artifacts' URIs, for people and for backends
 // without mounts.
-func (d *drive) linkArtifacts(v Values) {
+func (d *drive) linkArtifacts(v Values) error {
+	var errs []error
 	for _, list := range v.Artifacts {
 		for _, a := range list {
 			if a.Digest == "" || !filepath.IsAbs(a.URI) {
@@ -245,11 +254,10 @@ func (d *drive) linkArtifacts(v Values) {
 			if err == nil {
 				err = d.Artifacts.Link(a.Digest, a.URI)
 			}
-			if err != nil {
-				d.note("link %s: %v", a.URI, err)
-			}
+			errs = append(errs, err)
 		}
 	}
+	return errors.Join(errs...)
 }
 
 // retryOrFail starts another attempt where the retry policy grants one.
@@ -304,6 +312,9 @@ func (d *drive) backOff(n *node, pause time.Duration) {
 // next reports whether a failed attempt is followed by another, and after what
 // pause. A nil Retry grants none.
 func (r *Retry) next(x *Execution, a *Attempt, out outcome, now time.Time) (time.Duration, bool) {
+	if _, never := errors.AsType[*runner.UnsupportedError](out.err); never {
+		return 0, false
+	}
 	if r == nil || r.Limit >= 0 && x.Retries >= r.Limit || !r.covers(a, out) {
 		return 0, false
 	}

@@ -65,7 +65,7 @@ func (d *Driver) Drive(ctx context.Context, id string) (*Run, []*Execution, erro
 		return run, executions, nil
 	}
 	ops, stop := context.WithCancel(context.WithoutCancel(ctx))
-	dr := &drive{Driver: d, run: run, ops: ops, events: make(chan func(), 64), images: map[imageKey]*imageCall{}, byID: map[int64]*node{}}
+	dr := &drive{Driver: d, run: run, ops: ops, events: make(chan func(), 64), images: map[imageKey]*imageCall{}, noted: map[string]bool{}, byID: map[int64]*node{}}
 	dr.watch = watchPods(ops, d.Backend, run.ID)
 	err = dr.loop(ctx, executions)
 	dr.over = true
@@ -105,6 +105,7 @@ type drive struct {
 	changed map[*Execution]bool
 	acts    []func() // carried out once the batch is committed
 
+	noted    map[string]bool // what was said once
 	fatal    error
 	canceled bool // Cancel was seen
 	killed   bool
@@ -261,6 +262,14 @@ func (d *drive) drainAll() {
 func (d *drive) note(format string, args ...any) {
 	if d.Observe != nil {
 		d.Observe(Event{Run: d.run, Note: fmt.Sprintf(format, args...)})
+	}
+}
+
+// noteOnce is a note that is not repeated for every attempt.
+func (d *drive) noteOnce(text string) {
+	if !d.noted[text] {
+		d.noted[text] = true
+		d.note("%s", text)
 	}
 }
 

@@ -3,6 +3,7 @@ package dag
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -89,6 +90,7 @@ func (d *drive) imageCall(n *node, c *Container) (*imageCall, error) {
 // findImage looks up an image by its name in the file: through the aliases, built
 // where the alias says so. It runs beside the loop.
 func (d *drive) findImage(name string, policy runner.PullPolicy, reqs runner.Requirements) (resolved, error) {
+	reqs = slices.Clone(reqs)
 	alias := d.run.Options.Images[name]
 	if alias.Image != "" {
 		name = alias.Image
@@ -101,7 +103,11 @@ func (d *drive) findImage(name string, policy runner.PullPolicy, reqs runner.Req
 	}
 	b := *alias.Build
 	if !d.Backend.Features().Images {
-		reqs = append(append(runner.Requirements{}, b.Requirements...), reqs...)
+		for _, r := range b.Requirements {
+			if !slices.Contains(reqs, r) {
+				reqs = append(reqs, r)
+			}
+		}
 		o.Env = reqs
 		img, err := d.Backend.Resolve(d.ops, b.Base, o)
 		return resolved{Image: img, requirements: reqs}, err

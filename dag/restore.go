@@ -88,7 +88,7 @@ func (d *drive) adopt() error {
 			_, there := pods[a.Pod]
 			switch {
 			case a.State.Ended() && there:
-				d.cleanUp(a.Pod)
+				d.cleanUp(a.Pod, n.made(a))
 			case a.State.Ended():
 				over = append(over, a.Pod)
 			}
@@ -132,7 +132,7 @@ func (d *drive) adoptPod(n *node, pods map[string]runner.Status) {
 		case d.canceled && !there:
 			if a != nil && !a.State.Ended() {
 				a.State, a.Ended = Canceled, time.Now()
-				d.cleanUp(a.Pod)
+				d.cleanUp(a.Pod, Values{})
 			}
 			d.end(n, Canceled, "the run was canceled")
 		case a == nil:
@@ -147,6 +147,14 @@ func (d *drive) adoptPod(n *node, pods map[string]runner.Status) {
 			d.readopt(n, a)
 		}
 	})
+}
+
+// made returns what an attempt handed on.
+func (n *node) made(a *Attempt) Values {
+	if a.State != Succeeded {
+		return Values{}
+	}
+	return n.exec.Outputs
 }
 
 // lastAttempt returns the newest attempt, or nil.

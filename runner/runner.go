@@ -26,8 +26,12 @@ type Backend interface {
 
 	// Ensure starts every pod of the gang or none, and adopts those that already
 	// exist by Name, so that a caller that crashed can repeat it. It returns when
-	// all have started. What can't be honoured is refused before anything starts
-	// with an *UnsupportedError that names the field.
+	// all have started; of a pod with several containers the rest follow in their
+	// order while the caller lives, and after a crash from the next Ensure on.
+	// What can't be honoured is refused before anything starts with an
+	// *UnsupportedError that names the field, an image that is not there with an
+	// *ImageError. A command that can't be started is no error: that pod has ended
+	// with CauseStart, and the others of its gang are stopped.
 	Ensure(ctx context.Context, gang []Pod) error
 
 	// Watch yields the status of every pod of this home that is there, then one
@@ -42,7 +46,9 @@ type Backend interface {
 
 	// Collect hands each output that the ended pod wrote to sink and returns how
 	// the pod ended. It can be repeated until Remove. A pod that is gone is
-	// ErrLost, never a successful exit.
+	// ErrLost, never a successful exit. An output that is a symbolic link out of
+	// its volume is never followed: it is an *OutputError, or handed over as the
+	// link that it is.
 	Collect(ctx context.Context, pod Pod, to Sink) (Exit, error)
 
 	// Exec runs a command in a running container of the pod (empty container: its
@@ -70,6 +76,13 @@ type Builder interface {
 	// Build makes the image that b describes, or finds it by b's derivation and
 	// does nothing. Output of the build goes to log, line by line.
 	Build(ctx context.Context, b BuildSpec, log func(string)) (Image, error)
+}
+
+// Checker is a backend that can say before anything starts what it would refuse.
+type Checker interface {
+	// Check returns the *UnsupportedError that Ensure would return for the pod,
+	// as far as it can be known from what is there now. It makes nothing.
+	Check(pod Pod) error
 }
 
 // Features is what a backend can honour. What is false is refused by Ensure.
@@ -332,7 +345,7 @@ type Line struct {
 	Container string
 	Stream    Stream
 	Text      []byte
-	Partial   bool // no newline followed
+	Partial   bool // no newline followed; a backend may give a line of more than 1 MiB in such parts
 }
 
 // Sink takes what Collect brings.

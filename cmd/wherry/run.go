@@ -298,7 +298,7 @@ func hasLimits(p *dag.Pipeline) bool {
 
 // checkBackend refuses, before anything starts, what the backend can't honour.
 func checkBackend(j *job, b runner.Backend, home string) error {
-	checker, ok := b.(interface{ Check(runner.Pod) error })
+	checker, ok := b.(runner.Checker)
 	if !ok {
 		return nil
 	}

@@ -2,6 +2,7 @@ package process
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os/user"
 	"path/filepath"
@@ -55,6 +56,15 @@ func (b *Backend) plan(p runner.Pod) (*plan, error) {
 		}
 	}
 	return pl, nil
+}
+
+// Check implements runner.Checker.
+func (b *Backend) Check(p runner.Pod) error {
+	_, err := b.plan(p)
+	if _, ok := errors.AsType[*runner.UnsupportedError](err); ok {
+		return err
+	}
+	return nil
 }
 
 func (pl *plan) addContainer(c runner.Container, d podDir, only bool) error {
