@@ -221,7 +221,10 @@ func orElse(s, other string) string {
 func (d *drive) cleanUp(pod string, outputs Values) {
 	d.watch.forget(pod)
 	d.cleaning++
+	d.giving++
 	d.after(func() {
+		d.giving--
+		d.room = true
 		if err := d.Queue.Release(d.ops, pod); err != nil {
 			d.note("give back what %s held: %v", pod, err)
 		}

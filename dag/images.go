@@ -28,8 +28,7 @@ type imageCall struct {
 func (d *drive) resolveImages(n *node, then func(error)) {
 	calls := make([]*imageCall, len(n.comp.Pod.Containers))
 	left := 0
-	var finish func()
-	finish = func() {
+	finish := func() {
 		n.image = nil
 		for _, c := range calls {
 			if c.err != nil {
@@ -140,9 +139,11 @@ func (d *drive) buildImage(b runner.BuildSpec, o runner.ResolveOptions) (runner.
 	b.CABundle = d.run.Options.Trust
 	started := time.Now()
 	lines := 0
+	var last []string // what a failed build shows
 	img, err := builder.Build(d.ops, b, func(line string) {
 		first := lines == 0
 		lines++
+		last = append(last, line)[max(0, len(last)-9):]
 		d.post(func() {
 			if first {
 				d.note("building image %s, once", b.Name)
@@ -152,6 +153,13 @@ func (d *drive) buildImage(b runner.BuildSpec, o runner.ResolveOptions) (runner.
 	})
 	if err == nil && lines > 0 {
 		d.post(func() { d.note("built image %s in %.0f s", b.Name, time.Since(started).Seconds()) })
+	}
+	if err != nil {
+		d.post(func() {
+			for _, line := range last {
+				d.note("build %s: %s", b.Name, line)
+			}
+		})
 	}
 	if err != nil && !isHinted(err) {
 		err = fmt.Errorf("build image %q: %w", b.Name, err)

@@ -232,9 +232,10 @@ func (r render) resources(spec Resources) (runner.Resources, error) {
 	if err != nil || count == "" || count == "0" {
 		return out, err
 	}
-	n, err := parseQuantity(count)
-	out.GPU = int(n)
-	return out, err
+	if out.GPU, err = parseCount(count); err != nil {
+		return out, fmt.Errorf("accelerator count: %w", err)
+	}
+	return out, nil
 }
 
 // addResources adds the requests of one more container to a pod's.

@@ -17,8 +17,8 @@ var suffixes = []struct {
 }
 
 // parseQuantity reads a Kubernetes quantity ("250m", "4Gi", "0.5", "1e3") and
-// returns it in units of 1, rounded up to whole thousandths.
-func parseQuantity(text string) (float64, error) {
+// returns it in thousandths, rounded up to whole ones.
+func parseQuantity(text string) (int64, error) {
 	text = strings.TrimSpace(text)
 	number, scale := text, 1.0
 	for _, s := range suffixes {
@@ -28,22 +28,32 @@ func parseQuantity(text string) (float64, error) {
 		}
 	}
 	x, err := strconv.ParseFloat(number, 64)
-	if err != nil || x < 0 || math.IsInf(x, 0) || math.IsNaN(x) {
+	if err != nil || x < 0 || strings.Trim(number, "0123456789+-.eE") != "" {
 		return 0, fmt.Errorf("%q is not a quantity like 250m, 2 or 4Gi", text)
 	}
-	return math.Ceil(x*scale*1000-1e-6) / 1000, nil
+	milli := math.Ceil(x*scale*1000 - 1e-6)
+	if milli >= math.MaxInt64 {
+		return 0, fmt.Errorf("%q is more than any machine has", text)
+	}
+	return int64(milli), nil
 }
 
 // parseCPU returns millicores.
-func parseCPU(text string) (int64, error) {
-	x, err := parseQuantity(text)
-	return int64(math.Ceil(x * 1000)), err
-}
+func parseCPU(text string) (int64, error) { return parseQuantity(text) }
 
 // parseMemory returns bytes.
 func parseMemory(text string) (int64, error) {
-	x, err := parseQuantity(text)
-	return int64(math.Ceil(x)), err
+	milli, err := parseQuantity(text)
+	return milli/1000 + min(1, milli%1000), err
+}
+
+// parseCount returns a number of devices.
+func parseCount(text string) (int, error) {
+	milli, err := parseQuantity(text)
+	if err == nil && milli%1000 != 0 {
+		err = fmt.Errorf("%q is not a whole number", text)
+	}
+	return int(milli / 1000), err
 }
 
 // FormatCPU returns millicores as people write them: "250m", "2".

@@ -94,6 +94,11 @@ func (v *validator) task(c *Component, t *Task) error {
 			return err
 		}
 	}
+	if t.Iterate != nil {
+		if err := v.source(c, t, t.Iterate.Items, t.Iterate.Artifact); err != nil {
+			return err
+		}
+	}
 	return v.missingInputs(t, target)
 }
 
@@ -128,7 +133,7 @@ func (v *validator) source(c *Component, t *Task, s *Source, artifact bool) erro
 		}
 		return v.known(pos, fmt.Sprintf("task %q: component %q has no input", t.Name, c.Name), s.Input, known)
 	case s.Task != "":
-		return v.siblingOutput(c, t.Name, s, pos, artifact)
+		return v.siblingOutput(c, fmt.Sprintf("task %q", t.Name), s, pos, artifact)
 	case s.Status != "":
 		return v.known(pos, fmt.Sprintf("task %q: asks for the status of unknown task", t.Name), s.Status, sortedKeys(c.Graph.Tasks))
 	}
@@ -143,7 +148,7 @@ func (v *validator) source(c *Component, t *Task, s *Source, artifact bool) erro
 func (v *validator) siblingOutput(c *Component, who string, s *Source, pos source.Pos, artifact bool) error {
 	sibling, ok := c.Graph.Tasks[s.Task]
 	if !ok {
-		return v.unknown(pos, fmt.Sprintf("task %q: takes an input from unknown task", who), s.Task, sortedKeys(c.Graph.Tasks))
+		return v.unknown(pos, who+": takes an input from unknown task", s.Task, sortedKeys(c.Graph.Tasks))
 	}
 	producer, ok := v.p.Components[sibling.Component]
 	if !ok {
@@ -153,7 +158,7 @@ func (v *validator) siblingOutput(c *Component, who string, s *Source, pos sourc
 	if artifact {
 		known = sortedKeys(producer.Outputs.Artifacts)
 	}
-	return v.known(pos, fmt.Sprintf("task %q: task %q has no output", who, s.Task), s.Output, known)
+	return v.known(pos, fmt.Sprintf("%s: task %q has no output", who, s.Task), s.Output, known)
 }
 
 // outputs checks what a graph's outputs select.
@@ -179,10 +184,11 @@ func (v *validator) selected(c *Component, output string, s *Source, artifact bo
 	if s.Task == "" {
 		return nil
 	}
+	who := fmt.Sprintf("output %q of component %q", output, c.Name)
 	if _, ok := c.Graph.Tasks[s.Task]; !ok {
-		return v.unknown(at(s.Pos, c.Pos), fmt.Sprintf("output %q of component %q comes from unknown task", output, c.Name), s.Task, sortedKeys(c.Graph.Tasks))
+		return v.unknown(at(s.Pos, c.Pos), who+" comes from unknown task", s.Task, sortedKeys(c.Graph.Tasks))
 	}
-	return v.siblingOutput(c, "output "+output, s, at(s.Pos, c.Pos), artifact)
+	return v.siblingOutput(c, who, s, at(s.Pos, c.Pos), artifact)
 }
 
 // cycle finds tasks that wait for each other, and names them in order.
@@ -228,10 +234,12 @@ func (v *validator) cycle(c *Component) error {
 	return nil
 }
 
-// runnable refuses graphs that contain themselves with nothing to end them.
+// runnable refuses graphs that contain themselves with nothing to end them: a
+// circle of components in which no task has a condition.
 func (v *validator) runnable() error {
 	open := map[string]bool{}
 	done := map[string]bool{}
+	roots := []string{v.p.Root} // and what conditions lead to: no circle goes on through these
 	var visit func(name string) error
 	visit = func(name string) error {
 		c := v.p.Components[name]
@@ -241,11 +249,12 @@ func (v *validator) runnable() error {
 		open[name] = true
 		for _, tn := range sortedKeys(c.Graph.Tasks) {
 			t := c.Graph.Tasks[tn]
-			if open[t.Component] && t.When == nil {
-				return v.f.Errorf(t.Pos, "task %q: component %q contains itself without a condition, so that it would never end", t.Name, t.Component)
+			if t.When != nil {
+				roots = append(roots, t.Component)
+				continue
 			}
 			if open[t.Component] {
-				continue
+				return v.f.Errorf(t.Pos, "task %q: component %q contains itself without a condition, so that it would never end", t.Name, t.Component)
 			}
 			if err := visit(t.Component); err != nil {
 				return err
@@ -255,7 +264,14 @@ func (v *validator) runnable() error {
 		done[name] = true
 		return nil
 	}
-	return visit(v.p.Root)
+	for len(roots) > 0 {
+		name := roots[0]
+		roots = roots[1:]
+		if err := visit(name); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // dependencies returns the tasks that t waits for, once each, in order.

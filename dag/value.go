@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"math"
+	"io"
 	"slices"
 	"strconv"
 	"strings"
@@ -21,31 +21,34 @@ func ParseJSON(text []byte) (any, error) {
 	if err := dec.Decode(&x); err != nil {
 		return nil, err
 	}
-	if dec.More() {
+	if _, err := dec.Token(); err != io.EOF {
 		return nil, fmt.Errorf("more than one JSON value")
 	}
-	return normalize(x), nil
+	return normalize(x)
 }
 
 // normalize replaces json.Number all through a decoded value.
-func normalize(x any) any {
+func normalize(x any) (_ any, err error) {
 	switch x := x.(type) {
 	case json.Number:
 		if i, err := x.Int64(); err == nil {
-			return i
+			return i, nil
 		}
-		f, _ := x.Float64()
-		return f
+		return x.Float64()
 	case []any:
 		for i := range x {
-			x[i] = normalize(x[i])
+			if x[i], err = normalize(x[i]); err != nil {
+				return nil, err
+			}
 		}
 	case map[string]any:
 		for k := range x {
-			x[k] = normalize(x[k])
+			if x[k], err = normalize(x[k]); err != nil {
+				return nil, err
+			}
 		}
 	}
-	return x
+	return x, nil
 }
 
 // FormatValue returns a value as the text that a command line or a STRING
@@ -122,9 +125,6 @@ func ParseText(text string, t Type) (any, error) {
 	if t == TypeBoolean && err != nil {
 		x, err = strconv.ParseBool(strings.ToLower(trimmed)) // Python's True
 	}
-	if f, ok := x.(float64); ok && (math.IsInf(f, 0) || math.IsNaN(f)) {
-		err = strconv.ErrRange
-	}
 	if err != nil {
 		return nil, fmt.Errorf("must be %s, not %q", typeWord(t), clip(text, 60))
 	}
@@ -190,6 +190,10 @@ func (p *Pipeline) Bind(text map[string]string, values map[string]any) (map[stri
 	for _, name := range sortedKeys(root.Inputs.Parameters) {
 		param := root.Inputs.Parameters[name]
 		x, given := bound[name]
+		if x == nil { // null stands for no value, as in a task's inputs
+			given = false
+			delete(bound, name)
+		}
 		switch {
 		case given && len(param.Literals) > 0 && !slices.ContainsFunc(param.Literals, func(l any) bool { return FormatValue(l) == FormatValue(x) }):
 			return nil, &ParameterError{Name: name, Msg: "must be one of " + jsonText(param.Literals) + ", not " + jsonText(x), Mend: fmt.Sprintf("-p %s=%s", name, FormatValue(param.Literals[0]))}

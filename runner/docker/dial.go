@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 )
@@ -54,7 +55,7 @@ func sshDialer(host string) (func(context.Context) (net.Conn, error), error) {
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		}
-		conn, err := startConn(exec.Command("ssh", append(args, "docker", "system", "dial-stdio")...))
+		conn, err := startConn(exec.Command("ssh", slices.Concat(args, []string{"docker", "system", "dial-stdio"})...))
 		if err != nil {
 			<-slots
 			return nil, err

@@ -35,6 +35,7 @@ type Backend struct {
 	cancel  context.CancelFunc
 	tasks   sync.WaitGroup
 	ensure  keyLock // by pod name
+	silence silence
 
 	mu       sync.Mutex
 	pods     map[string]*podState
@@ -72,6 +73,7 @@ func New(cfg Config) *Backend {
 	b := &Backend{
 		cfg: cfg, log: cfg.Log,
 		connect:  newConnector(cfg),
+		silence:  silence{say: 10 * time.Second, giveUp: 3 * time.Minute},
 		pods:     map[string]*podState{},
 		removed:  map[string]time.Time{},
 		watchers: map[*watcher]struct{}{},

@@ -277,8 +277,9 @@ func TestRemovedByOthers(t *testing.T) {
 				break
 			}
 		}
-		if _, err := b.Collect(t.Context(), p, &runnertest.Sink{}); !errors.Is(err, runner.ErrLost) {
-			t.Errorf("case %d: Collect: %v", i, err)
+		exit, err := b.Collect(t.Context(), p, &runnertest.Sink{})
+		if !errors.Is(err, runner.ErrLost) && exit.Cause != runner.CauseLost {
+			t.Errorf("case %d: Collect: %+v, %v", i, exit, err)
 		}
 		if err := b.Remove(t.Context(), p.Name); err != nil {
 			t.Error(err)

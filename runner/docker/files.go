@@ -363,9 +363,11 @@ func (s stub) make() error {
 		if (dir + "/")[i] != '/' || dir == "." {
 			continue
 		}
-		if err := root.Mkdir(dir[:i], 0o777); err == nil {
-			err = root.Chmod(dir[:i], 0o777)
-		} else if !os.IsExist(err) {
+		err := root.Mkdir(dir[:i], 0o777)
+		if err == nil {
+			err = root.Chmod(dir[:i], 0o777) // whatever the umask
+		}
+		if err != nil && !os.IsExist(err) {
 			return err
 		}
 	}

@@ -14,10 +14,9 @@ import (
 	"github.com/wherry-ml/wherry/runner"
 )
 
-const (
-	sayAfter    = 10 * time.Second // of silence in a pull, its progress says what is awaited
-	giveUpAfter = 3 * time.Minute  // of silence, a pull is given up
-)
+// silence is how long a registry may say nothing in a pull: before the progress
+// says what is awaited, and before it is given up.
+type silence struct{ say, giveUp time.Duration }
 
 // Resolve looks the image up on the engine, and pulls it where o.Policy says
 // so. Its identity is the digest of its configuration and its platform, or of an
@@ -142,7 +141,7 @@ func (b *Backend) pull(ctx context.Context, e *engine, ref string, o runner.Reso
 	pullCtx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	m := newPullMeter(ref, registry, o.Progress)
-	defer m.watchSilence(cancel)()
+	defer m.watchSilence(b.silence, cancel)()
 	rc, err := e.ImagePull(pullCtx, ref, image.PullOptions{Platform: o.Platform, RegistryAuth: auth})
 	if err == nil {
 		err = m.read(rc)

@@ -95,11 +95,11 @@ func (m *pullMeter) send(status string) {
 
 // watchSilence says what a silent pull awaits, and gives it up in the end,
 // until the function that it returns is called.
-func (m *pullMeter) watchSilence(giveUp context.CancelCauseFunc) (stop func()) {
+func (m *pullMeter) watchSilence(s silence, giveUp context.CancelCauseFunc) (stop func()) {
 	done, ended := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(ended)
-		tick := time.NewTicker(sayAfter)
+		tick := time.NewTicker(s.say)
 		defer tick.Stop()
 		for {
 			select {
@@ -109,10 +109,10 @@ func (m *pullMeter) watchSilence(giveUp context.CancelCauseFunc) (stop func()) {
 			}
 			m.mu.Lock()
 			silent := time.Since(m.last)
-			if silent >= sayAfter && m.status != "Extracting" {
+			if silent >= s.say && m.status != "Extracting" {
 				m.send(fmt.Sprintf("waiting for %s for %.0f s", m.registry, silent.Seconds()))
 			}
-			if silent > giveUpAfter && m.status != "Extracting" {
+			if silent > s.giveUp && m.status != "Extracting" {
 				giveUp(fmt.Errorf("%s has not answered for %.0f s", m.registry, silent.Seconds()))
 			}
 			m.mu.Unlock()

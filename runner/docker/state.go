@@ -147,7 +147,7 @@ func (v view) initFailed() (unit, bool) {
 // mayStart reports whether a container that has not started will be, now or
 // later.
 func (v view) mayStart(u unit) bool {
-	if !u.fresh() || v.halted() {
+	if !u.fresh() || v.halted() || v.holder != nil && v.holder.over() {
 		return false
 	}
 	if _, failed := v.initFailed(); failed {
@@ -243,6 +243,8 @@ func (v view) decisive() unit {
 
 func (v view) cause(u unit, e runner.Exit) (runner.Cause, string) {
 	switch {
+	case v.orphaned(u):
+		return runner.CauseLost, "the container that holds its network ended before it could start"
 	case u.unstartable():
 		return runner.CauseStart, startMessage(u.err)
 	case u.status == "dead" || u.status == "removing":
@@ -265,6 +267,21 @@ func (v view) cause(u unit, e runner.Exit) (runner.Cause, string) {
 func (v view) lost(u unit) bool {
 	was := u.labels[labelInstance]
 	return was != "" && v.life != "" && was != v.life
+}
+
+// orphaned reports whether u could not start because the holder had ended: by
+// somebody's hand, or with its engine. At the end of a pod, or when it is
+// stopped or out of time, the holder ends last.
+func (v view) orphaned(u unit) bool {
+	if v.holder == nil || !v.holder.over() || v.holder.unstartable() {
+		return false
+	}
+	for _, text := range []string{"cannot join network", "No such container", "/ns/net: no such file"} {
+		if u.unstartable() && strings.Contains(u.err, text) {
+			return true
+		}
+	}
+	return u.fresh() && v.stopped.IsZero() && !v.expired(v.holder.ended)
 }
 
 func (v view) firstStart() (first time.Time) {

@@ -26,6 +26,7 @@ const (
 // supervisor runs one pod. Everything happens in one goroutine, except copying logs.
 type supervisor struct {
 	dir     podDir
+	lock    *os.File // held, and never closed: it goes with this process
 	spec    spec
 	secrets secrets
 	host    []string // the environment that containers inherit
@@ -68,6 +69,7 @@ func Supervise(dir string) int {
 	}
 	// A pod in which nothing could be started has ended before it is said to have
 	// started, so that Ensure can tell at once.
+	defer runtime.KeepAlive(s.lock) // its finalizer would release it
 	s.begin()
 	if !s.over() {
 		say(saysOK)
@@ -109,7 +111,7 @@ func newSupervisor(dir podDir) (*supervisor, error) {
 	if s.spec, err = dir.readSpec(); err != nil {
 		return nil, fmt.Errorf("read what to run: %w", err)
 	}
-	if err := dir.claim(); err != nil {
+	if s.lock, err = dir.claim(); err != nil {
 		return nil, err
 	}
 	if err := becomeSubreaper(); err != nil {
@@ -138,14 +140,14 @@ func idleTimer() *time.Timer {
 
 // claim takes the pod's lock until this process ends, and errTaken if another
 // process has it or had it.
-func (d podDir) claim() error {
-	f, err := os.Open(d.lock()) // never closed: the lock goes with the process
+func (d podDir) claim() (*os.File, error) {
+	f, err := os.Open(d.lock())
 	if err != nil {
-		return fmt.Errorf("lock pod %q: %w", d.name(), err)
+		return nil, fmt.Errorf("lock pod %q: %w", d.name(), err)
 	}
 	for try := 0; ; try++ {
 		if _, err := os.Stat(d.pid()); err == nil {
-			return errTaken
+			return nil, errTaken
 		}
 		err := flock(f, unix.LOCK_EX|unix.LOCK_NB)
 		if err == nil {
@@ -153,18 +155,17 @@ func (d podDir) claim() error {
 		}
 		// Who only looks whether it is locked holds it for an instant.
 		if !errors.Is(err, unix.EWOULDBLOCK) || try == 100 {
-			return errTaken
+			return nil, errTaken
 		}
 		time.Sleep(2 * time.Millisecond)
 	}
-	keep = f
 	if _, err := os.Stat(d.pid()); err == nil {
-		return errTaken
+		return nil, errTaken
 	}
 	if err := os.WriteFile(d.pid()+".tmp", []byte(self().String()), 0o644); err != nil {
-		return fmt.Errorf("claim pod %q: %w", d.name(), err)
+		return nil, fmt.Errorf("claim pod %q: %w", d.name(), err)
 	}
-	return nil
+	return f, nil
 }
 
 // begin makes it known that the pod runs.
@@ -174,9 +175,6 @@ func (d podDir) begin() error {
 	}
 	return os.WriteFile(d.live(), nil, 0o644)
 }
-
-// keep holds the lock's file, whose finalizer would release it.
-var keep *os.File
 
 // begin starts what runs first.
 func (s *supervisor) begin() {
