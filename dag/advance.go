@@ -3,7 +3,9 @@ package dag
 import (
 	"errors"
 	"fmt"
+	"net/url"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/wherry-ml/wherry/runner"
@@ -231,16 +233,16 @@ func (d *drive) imported(n *node, uri, digest string, size int64, err error) {
 }
 
 // localPath returns the path of a local URI; a relative one is relative to the
-// pipeline's file.
+// pipeline's file. What it does not know stays, for the artifact store to refuse.
 func localPath(uri, file string) string {
-	const scheme = "file://"
-	if len(uri) > len(scheme) && uri[:len(scheme)] == scheme {
-		return uri[len(scheme):]
+	u, err := url.Parse(uri)
+	switch {
+	case err == nil && u.Scheme == "file" && (u.Host == "" || u.Host == "localhost") && u.Path != "":
+		return filepath.Clean(u.Path)
+	case uri == "" || strings.Contains(uri, "://") || filepath.IsAbs(uri):
+		return uri
 	}
-	if !filepath.IsAbs(uri) && filepath.IsLocal(uri) {
-		return filepath.Join(filepath.Dir(file), uri)
-	}
-	return uri
+	return filepath.Join(filepath.Dir(file), uri)
 }
 
 // failWith ends an execution that could not be run at all.

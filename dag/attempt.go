@@ -229,14 +229,14 @@ func (d *drive) cleanUp(pod string, outputs Values) {
 			d.note("give back what %s held: %v", pod, err)
 		}
 		d.spawn(func() func() {
-			err := d.Backend.Remove(d.ops, pod)
+			err := d.patiently(func() error { return d.Backend.Remove(d.ops, pod) })
 			if err != nil {
 				err = fmt.Errorf("remove %s: %w", pod, err)
 			}
 			err = errors.Join(err, d.linkArtifacts(outputs))
 			return func() {
 				d.cleaning--
-				if err != nil {
+				if err != nil && !d.unavailable(err) {
 					d.note("%v", err)
 				}
 			}
@@ -328,10 +328,9 @@ func (r *Retry) next(x *Execution, a *Attempt, out outcome, now time.Time) (time
 	pause := float64(r.Backoff)
 	for range x.Retries {
 		pause *= factor
-		if r.MaxBackoff > 0 && pause > float64(r.MaxBackoff) {
-			pause = float64(r.MaxBackoff)
-			break
-		}
+	}
+	if r.MaxBackoff > 0 {
+		pause = min(pause, float64(r.MaxBackoff))
 	}
 	wait := time.Duration(min(pause, float64(24*time.Hour)))
 	if r.MaxDuration > 0 && now.Add(wait).Sub(x.Started) > r.MaxDuration {

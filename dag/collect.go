@@ -142,15 +142,13 @@ func (c *collector) parameter(r render, name string) (any, error) {
 		}
 	}
 	for i, path := range r.originPaths(name) {
+		text, ok := c.values[fmt.Sprintf("%s%d:%s", outParameter, i, name)]
 		if path == "" {
-			text, err := r.text(o.From[i].Text)
-			if err != nil {
+			var err error
+			if text, err = r.text(o.From[i].Text); err != nil {
 				return nil, fmt.Errorf("output parameter %q: %w", name, err)
 			}
-			return ParseText(text, o.Type)
-		}
-		text, ok := c.values[fmt.Sprintf("%s%d:%s", outParameter, i, name)]
-		if !ok {
+		} else if !ok {
 			continue
 		}
 		x, err := ParseText(text, o.Type)

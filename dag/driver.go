@@ -69,10 +69,7 @@ func (d *Driver) Drive(ctx context.Context, id string) (*Run, []*Execution, erro
 	dr.watch = watchPods(ops, d.Backend, run.ID)
 	err = dr.loop(ctx, executions)
 	dr.over = true
-	if err == nil {
-		dr.drainAll() // what is being removed is removed before Drive returns
-	}
-	stop()
+	stop() // pauses and pulls that a cancelation left; what was to be removed is, see finish
 	dr.drainAll()
 	dr.watch.wait()
 	return run, dr.executions, err

@@ -1,9 +1,6 @@
 package dag
 
-import (
-	"fmt"
-	"os"
-)
+import "fmt"
 
 // executorOutput is the name of the file that a component with the executor
 // contract writes in its outputs directory.
@@ -65,15 +62,23 @@ type executorResult struct {
 
 // readExecutorOutput reads the executor output file at path.
 func readExecutorOutput(path string) (*executorResult, error) {
-	text, err := os.ReadFile(path)
+	text, err := readParameter(path)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("the executor output file: %w", err)
 	}
-	x, err := ParseJSON(text)
+	x, err := ParseJSON([]byte(text))
 	if err != nil {
 		return nil, fmt.Errorf("the executor output file is not JSON: %w", err)
 	}
-	doc, _ := x.(map[string]any)
+	doc, ok := x.(map[string]any)
+	if !ok {
+		return nil, fmt.Errorf("the executor output file holds %s, not a JSON object", clip(jsonText(x), 60))
+	}
+	for _, field := range []string{"parameterValues", "artifacts"} {
+		if _, ok := doc[field].(map[string]any); !ok && doc[field] != nil {
+			return nil, fmt.Errorf("the executor output file: %s is not a JSON object", field)
+		}
+	}
 	res := &executorResult{artifacts: map[string][]Artifact{}}
 	res.parameters, _ = doc["parameterValues"].(map[string]any)
 	lists, _ := doc["artifacts"].(map[string]any)

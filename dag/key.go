@@ -9,10 +9,17 @@ import (
 
 // keyParts returns what decides the result of an execution, by name: the image's
 // identity, command, args and env with placeholders unresolved, input values,
-// digests of input artifacts and mounted sources, and for each dependency that
-// hands on no data that dependency's own key. Never time, names or host paths.
+// digests of input artifacts and mounted sources, where outputs are read and of
+// what type, and for each dependency that hands on no data that dependency's own
+// key. Never time, names, host paths or secrets.
 func keyParts(run *Run, n *node) map[string]string {
 	parts := map[string]string{}
+	for _, e := range run.Options.Env { // a container's own of the same name wins, here as in the pod
+		parts["env "+e.Name] = short(jsonText(e.Value))
+		if e.Secret {
+			parts["env "+e.Name] = "a secret"
+		}
+	}
 	for i, c := range n.comp.Pod.Containers {
 		prefix := ""
 		if len(n.comp.Pod.Containers) > 1 {
@@ -30,9 +37,6 @@ func keyParts(run *Run, n *node) map[string]string {
 			parts[prefix+"requirement "+req] = req
 		}
 	}
-	for _, e := range run.Options.Env {
-		parts["env "+e.Name] = short(e.Value)
-	}
 	for _, m := range run.Options.Mounts {
 		if m.ReadOnly {
 			parts["mount "+m.Target] = m.Digest
@@ -41,11 +45,11 @@ func keyParts(run *Run, n *node) map[string]string {
 	for _, d := range n.comp.Pod.Directories {
 		parts["directory "+d.Path] = d.Name
 	}
-	for name := range n.comp.Outputs.Parameters {
-		parts["output parameter "+name] = "declared"
+	for name, o := range n.comp.Outputs.Parameters {
+		parts["output parameter "+name] = short(jsonText([]any{o.Type, o.From}))
 	}
 	for name, o := range n.comp.Outputs.Artifacts {
-		parts["output artifact "+name] = o.Type.Title
+		parts["output artifact "+name] = short(jsonText([]any{o.Type, o.Path, o.Metadata}))
 	}
 	parts["platform"] = run.Options.Platform
 	parts["format key"] = n.task.CacheKey

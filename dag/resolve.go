@@ -196,6 +196,9 @@ func (r render) ref(ref *Ref) (string, error) {
 		return artifactRef(ref, list[0], r.artifactJSON(list)), nil
 	case RefOutputArtifact, RefOutputURI, RefOutputPath, RefOutputMetadata:
 		a := r.outputArtifact(ref.Name)
+		if ref.Kind == RefOutputPath {
+			return r.artifactPath(ref.Name), nil
+		}
 		return artifactRef(ref, a, r.artifactJSON([]Artifact{a})), nil
 	}
 	return "", fmt.Errorf("the placeholder %q can't be resolved yet", ref.Kind)
@@ -203,7 +206,7 @@ func (r render) ref(ref *Ref) (string, error) {
 
 func artifactRef(ref *Ref, a Artifact, whole any) string {
 	switch ref.Kind {
-	case RefInputURI, RefOutputURI, RefInputPath, RefOutputPath:
+	case RefInputURI, RefOutputURI, RefInputPath:
 		return a.URI
 	case RefInputMetadata, RefOutputMetadata:
 		if ref.Key == "" {

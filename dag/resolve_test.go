@@ -185,6 +185,9 @@ func TestLocalPath(t *testing.T) {
 		{"./x.csv", "/p/x.csv"},
 		{"../x.csv", "/x.csv"},
 		{"gs://bucket/x", "gs://bucket/x"},
+		{"file:///data/a%20b", "/data/a b"},
+		{"file://server/x", "file://server/x"},
+		{"", ""},
 	} {
 		if got := localPath(tt.uri, "/p/flow.yaml"); got != tt.want {
 			t.Errorf("localPath(%s) = %s, want %s", tt.uri, got, tt.want)

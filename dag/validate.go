@@ -32,7 +32,8 @@ func Refuse(p *Pipeline, f *source.File) error {
 	for _, u := range p.Unsupported[1:] {
 		names = append(names, fmt.Sprintf("%s (line %d)", u.What, u.Pos.Line))
 	}
-	e := f.Errorf(p.Unsupported[0].Pos, "%s is read but can't be run yet; nothing was started", p.Unsupported[0].What)
+	e := f.Errorf(p.Unsupported[0].Pos, "%s is read but can't be run yet; nothing was started", p.Unsupported[0].What).
+		WithMend("this version runs containers, importers and sub-DAGs; take it out, or wait for a later version")
 	if len(names) > 0 {
 		e.Mend = "also not yet: " + strings.Join(names[:min(len(names), 8)], ", ")
 	}

@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -25,8 +26,9 @@ import (
 //	waitfor PROGRAM [ARG]…    repeats it until it exits with 0
 //	json FILE PATH VALUE      see cmdJSON
 //	[!] containers            the home must have some on the engine
-//	proxy SOCKET, cut         see cmdProxy
+//	proxy SOCKET [slow], cut SOCKET  see cmdProxy
 //	tmpfs DIR SIZE            mounts one, until the end of the script
+//	dropimage NAME            removes the image that has this name now, at the end of the script
 //	publicdir VAR UID         makes a folder that belongs to that user; VAR is its path
 var commands = map[string]func(ts *testscript.TestScript, neg bool, args []string){
 	"code":       cmdCode,
@@ -41,6 +43,7 @@ var commands = map[string]func(ts *testscript.TestScript, neg bool, args []strin
 	"cut":        cmdCut,
 	"tmpfs":      cmdTmpfs,
 	"publicdir":  cmdPublicDir,
+	"dropimage":  cmdDropImage,
 }
 
 // patience is how long anything that a script waits for may take.
@@ -107,16 +110,23 @@ func named(ts *testscript.TestScript, name string) *process {
 	return p
 }
 
-func cmdStart(ts *testscript.TestScript, neg bool, args []string) {
-	usage(ts, neg, len(args) >= 2, "start NAME PROGRAM [ARG]…")
-	path, err := exec.LookPath(args[1])
-	if filepath.Base(args[1]) == "wherry" {
-		path, err = filepath.Join(binDir, "wherry"), nil
+// command is one that does not go through ts.Exec, in the script's folder and
+// environment.
+func command(ts *testscript.TestScript, name string, args ...string) *exec.Cmd {
+	path, err := exec.LookPath(name)
+	if name == "wherry" {
+		path, err = filepath.Join(binDir, name), nil
 	}
 	ts.Check(err)
-	cmd := exec.Command(path, args[2:]...)
+	cmd := exec.Command(path, args...)
 	cmd.Dir = ts.MkAbs(".")
 	cmd.Env = environment(ts)
+	return cmd
+}
+
+func cmdStart(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, neg, len(args) >= 2, "start NAME PROGRAM [ARG]…")
+	cmd := command(ts, args[1], args[2:]...)
 	stdout, err := os.Create(ts.MkAbs(args[0] + ".out"))
 	ts.Check(err)
 	stderr, err := os.Create(ts.MkAbs(args[0] + ".err"))
@@ -180,7 +190,7 @@ func cmdWaitfor(ts *testscript.TestScript, neg bool, args []string) {
 	usage(ts, neg, len(args) >= 1, "waitfor PROGRAM [ARG]…")
 	until := time.Now().Add(patience)
 	for {
-		err := ts.Exec(args[0], args[1:]...)
+		out, err := command(ts, args[0], args[1:]...).CombinedOutput()
 		if err == nil {
 			return
 		}
@@ -188,7 +198,7 @@ func cmdWaitfor(ts *testscript.TestScript, neg bool, args []string) {
 			for name := range ts.Value(processes{}).(map[string]*process) {
 				ts.Logf("%s:\n%s%s", name, ts.ReadFile(name+".out"), ts.ReadFile(name+".err"))
 			}
-			ts.Fatalf("not in %s: %v", patience, err)
+			ts.Fatalf("not in %s: %v\n%s", patience, err, out)
 		}
 		time.Sleep(100 * time.Millisecond)
 	}
@@ -242,4 +252,11 @@ func cmdPublicDir(ts *testscript.TestScript, neg bool, args []string) {
 		cleanUp(ts.Getenv("WHERRY_HOME"))
 		_ = os.RemoveAll(dir)
 	})
+}
+
+func cmdDropImage(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, neg, len(args) == 1, "dropimage NAME")
+	id, err := exec.Command("docker", "image", "inspect", "--format", "{{.Id}}", args[0]).Output()
+	ts.Check(err)
+	ts.Defer(func() { _ = exec.Command("docker", "rmi", "-f", strings.TrimSpace(string(id))).Run() })
 }

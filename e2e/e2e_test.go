@@ -108,7 +108,7 @@ func setup(env *testscript.Env) error {
 	}
 	env.Vars = append(env.Vars,
 		"PATH="+binDir+string(os.PathListSeparator)+os.Getenv("PATH"),
-		"HOME="+env.WorkDir, "WHERRY_HOME="+home, "WHERRY_SHARED="+shared, "PROJECT="+root, "NO_COLOR=1", "COLUMNS=200", "LC_ALL=C.UTF-8",
+		"HOME="+env.WorkDir, "WHERRY_HOME="+home, "WHERRY_SHARED="+shared, "DOCKER_HOST_REAL="+os.Getenv("DOCKER_HOST"), "PROJECT="+root, "NO_COLOR=1", "COLUMNS=200", "LC_ALL=C.UTF-8",
 	)
 	env.Values[variables{}] = slices.Clone(env.Vars)
 	env.Values[processes{}] = map[string]*process{}

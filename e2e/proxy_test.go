@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"net"
@@ -8,6 +9,8 @@ import (
 	"os/exec"
 	"strings"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
@@ -18,22 +21,27 @@ type proxy struct {
 	listener net.Listener
 	network  string
 	address  string
+	slow     bool // replies to the start of a container are late
 
 	mu    sync.Mutex
 	cut   bool
 	conns []net.Conn
 }
 
+// late is how late.
+const late = time.Second
+
 // cmdProxy starts a proxy to the engine at a unix socket, until `cut` or the end
-// of the script.
+// of the script. With slow, the engine has started a container some time before
+// its reply comes.
 func cmdProxy(ts *testscript.TestScript, neg bool, args []string) {
-	usage(ts, neg, len(args) == 1, "proxy SOCKET")
+	usage(ts, neg, len(args) == 1 || len(args) == 2 && args[1] == "slow", "proxy SOCKET [slow]")
 	network, address, err := engineAddress()
 	ts.Check(err)
 	path := ts.MkAbs(args[0])
 	l, err := net.Listen("unix", path)
 	ts.Check(err)
-	p := &proxy{listener: l, network: network, address: address}
+	p := &proxy{listener: l, network: network, address: address, slow: len(args) == 2}
 	go p.serve()
 	ts.Defer(p.close)
 	proxies.Store(path, p)
@@ -80,8 +88,9 @@ func (p *proxy) serve() {
 			c.Close()
 			continue
 		}
-		go pipe(up, c)
-		go pipe(c, up)
+		w := &wire{slow: p.slow}
+		go pipe(up, &reader{c, w.request})
+		go pipe(c, &reader{up, w.reply})
 	}
 }
 
@@ -95,11 +104,41 @@ func (p *proxy) keep(conns ...net.Conn) bool {
 
 // pipe copies one direction; its end is told to the other side, whose own
 // direction may go on (the log of a container that has ended).
-func pipe(to, from net.Conn) {
-	_, _ = io.Copy(to, from)
+func pipe(to net.Conn, from io.Reader) {
+	_, _ = io.Copy(struct{ io.Writer }{to}, from)
 	if w, ok := to.(interface{ CloseWrite() error }); ok {
 		_ = w.CloseWrite()
 	}
+}
+
+// wire is one connection: it knows whether a start waits for its reply.
+type wire struct {
+	slow     bool
+	starting atomic.Bool
+}
+
+func (w *wire) request(data []byte) {
+	w.starting.Store(w.slow && bytes.Contains(data, []byte("/start HTTP/1.1")))
+}
+
+func (w *wire) reply([]byte) {
+	if w.starting.Swap(false) {
+		time.Sleep(late)
+	}
+}
+
+// reader shows what it read before it hands it on.
+type reader struct {
+	io.Reader
+	see func([]byte)
+}
+
+func (r *reader) Read(p []byte) (int, error) {
+	n, err := r.Reader.Read(p)
+	if n > 0 {
+		r.see(p[:n])
+	}
+	return n, err
 }
 
 func (p *proxy) close() {

@@ -87,6 +87,9 @@ func (g *globals) report(err error) int {
 	if errors.Is(err, dag.ErrHangup) {
 		return exitCanceled
 	}
+	if errors.Is(err, errInterrupted) && !is[*interruptedError](err) {
+		err = errInterrupted // whatever it broke off
+	}
 	fmt.Fprintf(g.Err, "wherry: %v\n", err)
 	if e, ok := errors.AsType[*source.Error](err); ok {
 		if excerpt := e.Excerpt(100); excerpt != "" {

@@ -143,8 +143,9 @@ func (p *logPrinter) attempt(ctx context.Context, run *dag.Run, x *dag.Execution
 func (p *logPrinter) file(x *dag.Execution, a *dag.Attempt) error {
 	path := filepath.Join(p.g.Home, a.Log)
 	var failed error
+	since := p.seen[a.Pod] // not what this pass prints: two streams may write at the same moment
 	print := func(l runner.Line) bool {
-		if !l.Time.After(p.seen[a.Pod]) && !p.seen[a.Pod].IsZero() {
+		if !l.Time.After(since) && !since.IsZero() {
 			return true
 		}
 		failed = p.print(x, a, l)
@@ -170,7 +171,9 @@ func (p *logPrinter) file(x *dag.Execution, a *dag.Attempt) error {
 }
 
 func (p *logPrinter) print(x *dag.Execution, a *dag.Attempt, l runner.Line) error {
-	p.seen[a.Pod] = l.Time
+	if l.Time.After(p.seen[a.Pod]) {
+		p.seen[a.Pod] = l.Time
+	}
 	w := p.g.Out
 	if l.Stream == runner.Stderr {
 		w = p.g.Err

@@ -77,5 +77,9 @@ func (e *interruptedError) Unwrap() error { return e.err }
 
 // Hint says what to do next.
 func (e *interruptedError) Hint() string {
-	return fmt.Sprintf("nothing is lost: wherry resume %s goes on with it", e.run)
+	resume := fmt.Sprintf("wherry resume %s goes on with it, nothing is lost", e.run)
+	if cause := nextStep(e.err, exitFailed); cause != "" {
+		return cause + "; " + resume
+	}
+	return resume
 }

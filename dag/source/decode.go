@@ -129,9 +129,13 @@ func (d *Decoder) decodeStruct(n *yaml.Node, v reflect.Value, name string) error
 			fields[tag] = v.Field(i)
 		}
 	}
+	var err error
 	seen := map[string]bool{}
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		key, value := n.Content[i], n.Content[i+1]
+		if key, err = d.key(key); err != nil {
+			return err
+		}
 		field, ok := fields[key.Value]
 		if !ok {
 			return d.unknown(key, name, fields)
@@ -150,6 +154,18 @@ func (d *Decoder) decodeStruct(n *yaml.Node, v reflect.Value, name string) error
 	return nil
 }
 
+// key returns the key of a mapping's entry, which must be a plain one.
+func (d *Decoder) key(n *yaml.Node) (*yaml.Node, error) {
+	at := n
+	if n.Kind == yaml.AliasNode {
+		n = n.Alias
+	}
+	if n.Kind != yaml.ScalarNode {
+		return nil, d.Errorf(at, "a name must be text, not a list or a mapping")
+	}
+	return &yaml.Node{Kind: yaml.ScalarNode, Tag: n.Tag, Value: n.Value, Line: at.Line, Column: at.Column}, nil
+}
+
 func (d *Decoder) unknown(key *yaml.Node, name string, fields map[string]reflect.Value) error {
 	known := make([]string, 0, len(fields))
 	for f := range fields {
@@ -159,7 +175,7 @@ func (d *Decoder) unknown(key *yaml.Node, name string, fields map[string]reflect
 	if name != "" {
 		where = fmt.Sprintf(" in %q", name)
 	}
-	err := d.Errorf(key, "unknown field %q%s", key.Value, where)
+	err := d.Errorf(key, "unknown field %q%s", clip(key.Value, 80), where)
 	if near := Nearest(key.Value, known); near != "" {
 		return err.WithMend("did you mean %q?", near)
 	}
@@ -174,6 +190,10 @@ func (d *Decoder) decodeMap(n *yaml.Node, v reflect.Value, name string) error {
 	m := reflect.MakeMapWithSize(v.Type(), len(n.Content)/2)
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		key, value := n.Content[i], n.Content[i+1]
+		key, err := d.key(key)
+		if err != nil {
+			return err
+		}
 		k := reflect.ValueOf(key.Value).Convert(v.Type().Key())
 		if m.MapIndex(k).IsValid() {
 			return d.Errorf(key, "%q is given twice", key.Value)
@@ -234,7 +254,7 @@ func (d *Decoder) decodeScalar(n *yaml.Node, v reflect.Value, name string) error
 		return nil
 	case reflect.Float64:
 		x, err := strconv.ParseFloat(n.Value, 64)
-		if err != nil {
+		if err != nil || math.IsNaN(x) || math.IsInf(x, 0) {
 			return d.mismatch(n, name, "a number")
 		}
 		v.SetFloat(x)
@@ -269,10 +289,14 @@ func (d *Decoder) mismatch(n *yaml.Node, name, want string) error {
 }
 
 func clip(s string, n int) string {
-	if len(s) <= n {
-		return s
+	i := 0
+	for at := range s {
+		if i == n {
+			return s[:at] + "…"
+		}
+		i++
 	}
-	return s[:n] + "…"
+	return s
 }
 
 // value returns the node as plain data.
@@ -295,7 +319,14 @@ func (d *Decoder) value(n *yaml.Node) (any, error) {
 	case yaml.MappingNode:
 		m := make(map[string]any, len(n.Content)/2)
 		for i := 0; i+1 < len(n.Content); i += 2 {
-			if m[n.Content[i].Value], err = d.value(n.Content[i+1]); err != nil {
+			key, err := d.key(n.Content[i])
+			if err != nil {
+				return nil, err
+			}
+			if _, ok := m[key.Value]; ok {
+				return nil, d.Errorf(key, "%q is given twice", clip(key.Value, 40))
+			}
+			if m[key.Value], err = d.value(n.Content[i+1]); err != nil {
 				return nil, err
 			}
 		}
@@ -306,7 +337,7 @@ func (d *Decoder) value(n *yaml.Node) (any, error) {
 
 func (d *Decoder) scalar(n *yaml.Node) (any, error) {
 	var x any
-	switch n.Tag {
+	switch n.ShortTag() {
 	case "!!timestamp", "!!binary", "!!merge": // as written: people mean text
 		return n.Value, nil
 	}
@@ -344,9 +375,13 @@ func Int(x any) (int64, bool) {
 // Nearest returns the candidate that a person who wrote name most likely meant,
 // or "" where none is near.
 func Nearest(name string, candidates []string) string {
-	best, at := "", len([]rune(name))/3+1
+	length := len([]rune(name))
+	best, at := "", length/3+1
 	slices.Sort(candidates)
 	for _, c := range candidates {
+		if other := len([]rune(c)); max(other-length, length-other) > at {
+			continue // further away than that, whatever the letters: names may be long
+		}
 		if d := distance(strings.ToLower(name), strings.ToLower(c)); d <= at && c != name {
 			if d < at || best == "" {
 				best, at = c, d

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
@@ -47,8 +48,11 @@ func Read(path string) (*File, error) {
 	case info.Size() > MaxSize:
 		return nil, f.Errorf(Pos{}, "%d MiB is more than the %d MiB that are read", info.Size()>>20, MaxSize>>20)
 	}
-	if f.Text, err = os.ReadFile(path); err != nil {
+	if f.Text, err = readAll(path); err != nil {
 		return nil, &Error{File: path, Msg: rootCause(err)}
+	}
+	if len(f.Text) > MaxSize {
+		return nil, &Error{File: path, Msg: fmt.Sprintf("holds more than the %d MiB that are read", MaxSize>>20)}
 	}
 	if len(bytes.TrimSpace(f.Text)) == 0 {
 		return nil, &Error{File: path, Msg: "is empty"}
@@ -57,6 +61,16 @@ func Read(path string) (*File, error) {
 		return nil, &Error{File: path, Msg: fmt.Sprintf("is not text: byte %d is 0x%02x", i, f.Text[i])}
 	}
 	return f, nil
+}
+
+// readAll reads at most a byte more than MaxSize: a device has no size, and no end.
+func readAll(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, MaxSize+1))
 }
 
 // nearestFile is the advice for a path at which there is nothing: the file beside
@@ -207,7 +221,7 @@ func (e *Error) Hint() string { return e.Mend }
 // Excerpt returns the line that the error is about with a caret under the
 // column, cut to width characters; "" where there is none.
 func (e *Error) Excerpt(width int) string {
-	text := []rune(strings.ReplaceAll(e.Text, "\t", " "))
+	text := []rune(strings.Map(visible, e.Text))
 	if len(text) == 0 {
 		return ""
 	}
@@ -222,6 +236,14 @@ func (e *Error) Excerpt(width int) string {
 		out += "\n" + strings.Repeat(" ", pad) + "^"
 	}
 	return out
+}
+
+// visible makes a space of a tab and of what would drive a terminal.
+func visible(r rune) rune {
+	if unicode.IsControl(r) {
+		return ' '
+	}
+	return r
 }
 
 // WithMend returns e with advice.

@@ -49,18 +49,11 @@ func (p endpoint) socket() string {
 // least those that its virtual machine shares.
 func (p endpoint) local() bool { return p.scheme() == "unix" }
 
-// native reports whether containers' root is this machine's: not so in a
-// virtual machine and in rootless engines.
-func (p endpoint) native() bool {
-	path := p.socket()
-	return runtime.GOOS == "linux" && (strings.HasPrefix(path, "/var/run/") || strings.HasPrefix(path, "/run/")) &&
-		!strings.HasPrefix(path, "/run/user/")
-}
-
 // engine is a connection to an engine that has answered.
 type engine struct {
 	*client.Client
-	end endpoint
+	end    endpoint
+	native bool // root runs it on this machine's kernel: not so in a virtual machine, and of rootless engines
 
 	infoOnce sync.Mutex
 	info     *system.Info
@@ -200,7 +193,7 @@ func (c connector) usual() []endpoint {
 
 // open connects to one place and agrees on the version of the API, once.
 func open(ctx context.Context, end endpoint) (*engine, error) {
-	e := &engine{end: end}
+	e := &engine{end: end, native: end.local() && !inMachine(end.socket()) && rootListens(end.socket())}
 	e.stale.Store(true)
 	opts, err := e.options()
 	if err != nil {

@@ -61,7 +61,7 @@ func TestOrdinaryUser(t *testing.T) {
 	}
 }
 
-// TestSSH runs the suite over ssh://, with an ssh that stays on this machine:
+// TestSSH runs what a connection can change over ssh://, with an ssh that stays on this machine:
 // what it runs is the docker command's own dial-stdio.
 func TestSSH(t *testing.T) {
 	dir := t.TempDir()
@@ -88,7 +88,7 @@ done
 		s.Open = func() (runner.Backend, error) { return openSSH(s.Dir), nil }
 		s.Backend = openSSH(s.Dir)
 		return s
-	})
+	}, "Answers", "ExitCodes", "Stop", "Adoption", "WatchSeesAll", "Fifty", "Streams", "Inputs", "Outputs", "Ordered", "Gang", "Dial", "Exec")
 }
 
 func openSSH(dir string) *Backend {

@@ -2,7 +2,6 @@ package docker
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -143,5 +142,5 @@ func (b *Backend) Dial(ctx context.Context, pod string, port int) (net.Conn, err
 		}
 		return startConn(exec.Command("ssh", append([]string{"-W", at}, sshArgs(u)...)...))
 	}
-	return nil, errors.Join(unsupported("network.ports", "the engine at %s is reached by tcp, which forwards no ports; use ssh://", e.end.host))
+	return nil, unsupported("network.ports", "the engine at %s is reached by tcp, which forwards no ports; use ssh://", e.end.host)
 }

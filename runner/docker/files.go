@@ -31,7 +31,7 @@ type fileMode struct {
 
 func (b *Backend) fileMode(e *engine) fileMode {
 	m := fileMode{bind: e.end.local() && !b.cfg.Copy}
-	m.own = m.bind && (os.Geteuid() == 0 && e.end.native() || runtime.GOOS == "darwin")
+	m.own = m.bind && (os.Geteuid() == 0 && e.native || runtime.GOOS == "darwin")
 	return m
 }
 

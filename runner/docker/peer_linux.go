@@ -1,6 +1,7 @@
 package docker
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -10,32 +11,38 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// peer names the process that listens at a unix socket: pid and start time. It
-// is "" where that is not known, and for a socket that systemd (pid 1) opened,
-// which outlives its engine.
-func peer(socket string) string {
-	if socket == "" {
-		return ""
-	}
+// rootListens reports whether root's process on this machine listens at a unix
+// socket.
+func rootListens(socket string) bool {
+	cred, err := peerCred(socket)
+	return err == nil && cred.Uid == 0
+}
+
+func peerCred(socket string) (cred *unix.Ucred, err error) {
 	conn, err := net.DialTimeout("unix", socket, time.Second)
 	if err != nil {
-		return ""
+		return nil, err
 	}
 	defer conn.Close()
 	raw, err := conn.(*net.UnixConn).SyscallConn()
 	if err != nil {
-		return ""
+		return nil, err
 	}
-	pid := int32(0)
-	raw.Control(func(fd uintptr) {
-		if cred, err := unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED); err == nil {
-			pid = cred.Pid
-		}
+	cerr := raw.Control(func(fd uintptr) {
+		cred, err = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
 	})
-	if pid <= 1 {
+	return cred, errors.Join(err, cerr)
+}
+
+// peer names the process that listens at a unix socket: pid and start time. It
+// is "" where that is not known, and for a socket that systemd (pid 1) opened,
+// which outlives its engine.
+func peer(socket string) string {
+	cred, err := peerCred(socket)
+	if err != nil || cred.Pid <= 1 {
 		return ""
 	}
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", cred.Pid))
 	if err != nil {
 		return ""
 	}
@@ -44,5 +51,5 @@ func peer(socket string) string {
 	if len(fields) < 20 {
 		return ""
 	}
-	return fmt.Sprintf("%d-%s", pid, fields[19]) // starttime is field 22 of 52
+	return fmt.Sprintf("%d-%s", cred.Pid, fields[19]) // starttime is field 22 of 52
 }

@@ -69,7 +69,7 @@ func (b *Backend) specs(p runner.Pod, e *engine, life string) ([]spec, error) {
 
 // publishes reports whether a container's own address can't be reached from
 // here, so that its ports must be published.
-func publishes(e *engine) bool { return !e.end.native() }
+func publishes(e *engine) bool { return !e.native }
 
 // holderSpec is the container that owns a pod's network.
 func holderSpec(p runner.Pod, life string) spec {

@@ -177,6 +177,8 @@ func (b *Backend) statusOf(ctx context.Context, e *engine, w *watcher, pod strin
 			return runner.Status{Pod: pod, Labels: c.Labels, Phase: runner.PhaseRunning}, nil
 		case !w.again && w.seen[pod] == runner.PhaseEnded:
 			return runner.Status{Pod: pod, Labels: c.Labels, Phase: runner.PhaseEnded}, nil
+		case !w.again && c.State == "created" && b.isStarting(pod, c.ID):
+			return runner.Status{Pod: pod, Labels: c.Labels, Phase: runner.PhaseCreated}, nil
 		}
 	}
 	var ids []string
@@ -240,6 +242,16 @@ func (b *Backend) passOver(pod string, m events.Message) bool {
 	}
 	s := b.pods[pod]
 	return s != nil && s.id != "" && s.id != m.Actor.ID && m.Actor.Attributes[labelMulti] == ""
+}
+
+// isStarting reports whether an Ensure of this process made the container and has
+// yet to start it: Ensure tells how that went, and the engine answers nothing
+// about a container while it starts it, which would hold up the events of others.
+func (b *Backend) isStarting(pod, id string) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	s := b.pods[pod]
+	return s != nil && s.id == id && (s.phase == "" || s.phase == runner.PhaseCreated)
 }
 
 func (b *Backend) isRemoved(pod string) bool {

@@ -1,11 +1,14 @@
 package runnertest
 
-import "testing"
+import (
+	"slices"
+	"testing"
+)
 
 // Run runs the suite. open makes a subject with a home of its own, with
 // t.Cleanup to take it away; it fails the test where the backend does not
-// answer.
-func Run(t *testing.T, open func(t *testing.T) *Subject) {
+// answer. Tests run in parallel; with names, only those.
+func Run(t *testing.T, open func(t *testing.T) *Subject, only ...string) {
 	for _, c := range []struct {
 		name string
 		test func(*testing.T, *Subject)
@@ -58,6 +61,12 @@ func Run(t *testing.T, open func(t *testing.T) *Subject) {
 		{"Isolation", testIsolation},
 		{"Accelerators", testAccelerators},
 	} {
-		t.Run(c.name, func(t *testing.T) { c.test(t, open(t)) })
+		if len(only) > 0 && !slices.Contains(only, c.name) {
+			continue
+		}
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel() // most of a test is waiting
+			c.test(t, open(t))
+		})
 	}
 }
