@@ -125,11 +125,7 @@ func (d *drive) collect(pod runner.Pod, r render, log string) outcome {
 
 // patiently repeats f while the backend is away, up to d.Patience.
 func (d *drive) patiently(f func() error) error {
-	patience := d.Patience
-	if patience == 0 {
-		patience = 30 * time.Second
-	}
-	deadline := time.Now().Add(patience)
+	deadline := time.Now().Add(d.patience())
 	for pause := 100 * time.Millisecond; ; pause = min(2*pause, 2*time.Second) {
 		err := f()
 		if _, away := errors.AsType[*runner.UnavailableError](err); !away || time.Now().After(deadline) || d.ops.Err() != nil {

@@ -43,6 +43,13 @@ type Driver struct {
 	Patience time.Duration
 }
 
+func (d *Driver) patience() time.Duration {
+	if d.Patience == 0 {
+		return 30 * time.Second
+	}
+	return d.Patience
+}
+
 // ErrHangup, as the cause of a canceled context, makes Drive leave the pods
 // running for a later Drive.
 var ErrHangup = errors.New("hangup: the run goes on and can be resumed")
@@ -66,7 +73,7 @@ func (d *Driver) Drive(ctx context.Context, id string) (*Run, []*Execution, erro
 	}
 	ops, stop := context.WithCancel(context.WithoutCancel(ctx))
 	dr := &drive{Driver: d, run: run, ops: ops, events: make(chan func(), 64), images: map[imageKey]*imageCall{}, noted: map[string]bool{}, byID: map[int64]*node{}}
-	dr.watch = watchPods(ops, d.Backend, run.ID)
+	dr.watch = watchPods(ops, d.Backend, run.ID, d.patience())
 	err = dr.loop(ctx, executions)
 	dr.over = true
 	stop() // pauses and pulls that a cancelation left; what was to be removed is, see finish

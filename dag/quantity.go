@@ -73,3 +73,15 @@ func FormatBytes(n int64) string {
 	}
 	return strconv.FormatFloat(math.Round(x*10)/10, 'f', -1, 64) + units[i]
 }
+
+// placeholders reports whether a quantity is known only when the task starts.
+func (r Resources) placeholders() bool {
+	for _, text := range []Text{r.CPURequest, r.CPULimit, r.MemoryRequest, r.MemoryLimit, r.AcceleratorCount} {
+		for _, part := range text {
+			if part.Ref != nil {
+				return true
+			}
+		}
+	}
+	return false
+}

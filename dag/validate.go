@@ -55,6 +55,9 @@ func (v *validator) component(c *Component) error {
 	if bodies != 1 {
 		return v.f.Errorf(c.Pos, "component %q must have exactly one of a graph, a container and an importer", c.Name)
 	}
+	if c.Pod != nil {
+		return v.pod(c)
+	}
 	if c.Graph == nil {
 		return nil
 	}
@@ -67,6 +70,20 @@ func (v *validator) component(c *Component) error {
 		return err
 	}
 	return v.cycle(c)
+}
+
+// pod refuses resources that are no quantities, where the file alone says them.
+func (v *validator) pod(c *Component) error {
+	for i := range c.Pod.Containers {
+		spec := &c.Pod.Containers[i]
+		if spec.Resources.placeholders() {
+			continue
+		}
+		if _, err := (render{}).resources(spec.Resources); err != nil {
+			return v.f.Errorf(at(spec.Pos, c.Pos), "component %q: %v", c.Name, err)
+		}
+	}
+	return nil
 }
 
 func (v *validator) task(c *Component, t *Task) error {

@@ -2,7 +2,9 @@ package dag
 
 import (
 	"context"
+	"errors"
 	"sync"
+	"time"
 
 	"github.com/wherry-ml/wherry/runner"
 )
@@ -17,34 +19,79 @@ type watcher struct {
 	mu     sync.Mutex
 	ends   map[string]chan runner.Exit // by pod; expected ones
 	status map[string]runner.Status    // of pods of this run
+	again  map[string]bool             // pods seen since watching began anew; nil: it has not
 	listed bool
 }
 
-// watchPods starts following the run's pods until ctx ends.
-func watchPods(ctx context.Context, b runner.Backend, run string) *watcher {
+// watchPods starts following the run's pods until ctx ends. A backend may stay
+// away for patience.
+func watchPods(ctx context.Context, b runner.Backend, run string, patience time.Duration) *watcher {
 	w := &watcher{
 		run: run, failed: make(chan error, 1), synced: make(chan struct{}), ended: make(chan struct{}),
 		ends: map[string]chan runner.Exit{}, status: map[string]runner.Status{},
 	}
 	go func() {
 		defer close(w.ended)
-		for s, err := range b.Watch(ctx) {
-			if err != nil {
-				if ctx.Err() == nil {
-					w.failed <- err
+		seen := time.Now()
+		for {
+			var failed error
+			for s, err := range b.Watch(ctx) {
+				if failed = err; err != nil {
+					break
 				}
+				seen = time.Now()
+				w.see(s)
+			}
+			if ctx.Err() != nil {
 				return
 			}
-			w.see(s)
+			if time.Since(seen) > patience {
+				w.failed <- orWatchEnded(failed)
+				return
+			}
+			select {
+			case <-time.After(500 * time.Millisecond):
+				w.beginAgain()
+			case <-ctx.Done():
+				return
+			}
 		}
 	}()
 	return w
+}
+
+func orWatchEnded(err error) error {
+	if err == nil {
+		return errors.New("the backend stopped telling what happens to pods")
+	}
+	return err
+}
+
+// beginAgain notes that everything will be yielded again, so that what is not is
+// gone.
+func (w *watcher) beginAgain() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.again = map[string]bool{}
+}
+
+// missed tells of pods that vanished while nobody looked.
+func (w *watcher) missed() {
+	for pod, s := range w.status {
+		if w.again != nil && !w.again[pod] {
+			s.Phase, s.Exit = runner.PhaseGone, runner.Exit{Cause: runner.CauseLost, Message: "it was gone when the engine answered again"}
+			w.status[pod] = s
+			w.tell(s)
+		}
+	}
+	w.again = nil
 }
 
 func (w *watcher) see(s runner.Status) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if s.Synced {
+		w.missed()
 		if !w.listed {
 			w.listed = true
 			close(w.synced)
@@ -58,6 +105,9 @@ func (w *watcher) see(s runner.Status) {
 		return
 	}
 	w.status[s.Pod] = s
+	if w.again != nil {
+		w.again[s.Pod] = true
+	}
 	w.tell(s)
 }
 

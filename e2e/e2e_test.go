@@ -76,6 +76,7 @@ func checkEngine() error {
 func TestScript(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
+		WorkdirRoot:         t.TempDir(), // else empty folders stay behind
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Setup:               setup,

@@ -113,16 +113,12 @@ func (g *globals) note(text string) {
 func ping(ctx context.Context, b runner.Backend) error {
 	err := b.Ping(ctx)
 	if e, ok := errors.AsType[*runner.UnavailableError](err); ok && b.Features().Name == "docker" {
-		e.Mend = joinHints(e.Mend, "wherry run --backend process runs the steps as processes of this machine; wherry doctor says more")
+		if e.Mend == "" {
+			e.Mend = "start an engine, or run with --backend process"
+		}
+		e.Mend += " (steps as processes of this machine); wherry doctor says more"
 	}
 	return err
-}
-
-func joinHints(a, b string) string {
-	if a == "" {
-		return b
-	}
-	return a + "; or " + b
 }
 
 // driver returns a driver for a run with the given options. The run's id is the

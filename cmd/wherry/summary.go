@@ -31,7 +31,11 @@ func (g *globals) printResult(run *dag.Run, executions []*dag.Execution, p *prog
 	case dag.Canceled:
 		return &workError{state: run.State, msg: fmt.Sprintf("run %s was canceled", run.Name)}
 	}
-	return &workError{state: run.State, msg: fmt.Sprintf("run %s failed: %s", run.Name, run.Error), mend: failureMend(run, executions)}
+	msg, mend, hinted := strings.Cut(run.Error, "; try: ")
+	if !hinted {
+		mend = failureMend(run, executions)
+	}
+	return &workError{state: run.State, msg: fmt.Sprintf("run %s failed: %s", run.Name, msg), mend: mend}
 }
 
 func failureMend(run *dag.Run, executions []*dag.Execution) string {

@@ -13,7 +13,7 @@ import (
 
 // maxNodes bounds the values that one document may expand to, aliases included:
 // a bomb of a kilobyte expands to billions.
-const maxNodes = 5_000_000
+const maxNodes = 2_000_000
 
 // Unmarshaler is implemented by types that read themselves from a node.
 type Unmarshaler interface {
@@ -129,44 +129,44 @@ func (d *Decoder) decodeStruct(n *yaml.Node, v reflect.Value, name string) error
 			fields[tag] = v.Field(i)
 		}
 	}
-	var err error
 	seen := map[string]bool{}
 	for i := 0; i+1 < len(n.Content); i += 2 {
-		key, value := n.Content[i], n.Content[i+1]
-		if key, err = d.key(key); err != nil {
+		at, value := n.Content[i], n.Content[i+1]
+		key, err := d.key(at)
+		if err != nil {
 			return err
 		}
-		field, ok := fields[key.Value]
+		field, ok := fields[key]
 		if !ok {
-			return d.unknown(key, name, fields)
+			return d.unknown(at, key, name, fields)
 		}
-		if seen[key.Value] {
-			return d.Errorf(key, "%q is given twice", key.Value)
+		if seen[key] {
+			return d.Errorf(at, "%q is given twice", key)
 		}
-		seen[key.Value] = true
+		seen[key] = true
 		if posOf.IsValid() {
-			posOf.SetMapIndex(reflect.ValueOf(key.Value), reflect.ValueOf(PosOf(value)))
+			posOf.SetMapIndex(reflect.ValueOf(key), reflect.ValueOf(PosOf(value)))
 		}
-		if err := d.decode(value, field, key.Value); err != nil {
+		if err := d.decode(value, field, key); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// key returns the key of a mapping's entry, which must be a plain one.
-func (d *Decoder) key(n *yaml.Node) (*yaml.Node, error) {
-	at := n
+// key returns the name of a mapping's entry, which must be plain text.
+func (d *Decoder) key(n *yaml.Node) (string, error) {
+	text := n
 	if n.Kind == yaml.AliasNode {
-		n = n.Alias
+		text = n.Alias
 	}
-	if n.Kind != yaml.ScalarNode {
-		return nil, d.Errorf(at, "a name must be text, not a list or a mapping")
+	if text.Kind != yaml.ScalarNode {
+		return "", d.Errorf(n, "a name must be text, not a list or a mapping")
 	}
-	return &yaml.Node{Kind: yaml.ScalarNode, Tag: n.Tag, Value: n.Value, Line: at.Line, Column: at.Column}, nil
+	return text.Value, nil
 }
 
-func (d *Decoder) unknown(key *yaml.Node, name string, fields map[string]reflect.Value) error {
+func (d *Decoder) unknown(at *yaml.Node, key, name string, fields map[string]reflect.Value) error {
 	known := make([]string, 0, len(fields))
 	for f := range fields {
 		known = append(known, f)
@@ -175,8 +175,8 @@ func (d *Decoder) unknown(key *yaml.Node, name string, fields map[string]reflect
 	if name != "" {
 		where = fmt.Sprintf(" in %q", name)
 	}
-	err := d.Errorf(key, "unknown field %q%s", clip(key.Value, 80), where)
-	if near := Nearest(key.Value, known); near != "" {
+	err := d.Errorf(at, "unknown field %q%s", clip(key, 80), where)
+	if near := Nearest(key, known); near != "" {
 		return err.WithMend("did you mean %q?", near)
 	}
 	slices.Sort(known)
@@ -189,17 +189,17 @@ func (d *Decoder) decodeMap(n *yaml.Node, v reflect.Value, name string) error {
 	}
 	m := reflect.MakeMapWithSize(v.Type(), len(n.Content)/2)
 	for i := 0; i+1 < len(n.Content); i += 2 {
-		key, value := n.Content[i], n.Content[i+1]
-		key, err := d.key(key)
+		at, value := n.Content[i], n.Content[i+1]
+		key, err := d.key(at)
 		if err != nil {
 			return err
 		}
-		k := reflect.ValueOf(key.Value).Convert(v.Type().Key())
+		k := reflect.ValueOf(key).Convert(v.Type().Key())
 		if m.MapIndex(k).IsValid() {
-			return d.Errorf(key, "%q is given twice", key.Value)
+			return d.Errorf(at, "%q is given twice", key)
 		}
 		elem := reflect.New(v.Type().Elem()).Elem()
-		if err := d.decode(value, elem, key.Value); err != nil {
+		if err := d.decode(value, elem, key); err != nil {
 			return err
 		}
 		m.SetMapIndex(k, elem)
@@ -323,10 +323,10 @@ func (d *Decoder) value(n *yaml.Node) (any, error) {
 			if err != nil {
 				return nil, err
 			}
-			if _, ok := m[key.Value]; ok {
-				return nil, d.Errorf(key, "%q is given twice", clip(key.Value, 40))
+			if _, ok := m[key]; ok {
+				return nil, d.Errorf(n.Content[i], "%q is given twice", key)
 			}
-			if m[key.Value], err = d.value(n.Content[i+1]); err != nil {
+			if m[key], err = d.value(n.Content[i+1]); err != nil {
 				return nil, err
 			}
 		}

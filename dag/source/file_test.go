@@ -61,10 +61,10 @@ func TestDocuments(t *testing.T) {
 	for text, want := range map[string]string{
 		"# only\n":                     "f.yaml: holds only comments",
 		"~":                            "f.yaml: holds only comments",
-		"a: 1\nb: [\n":                 "f.yaml:3: not valid YAML: did not find expected node content",
-		"a: 1\n\tb: 2\n":               "f.yaml:2: not valid YAML: found character that cannot start any token",
+		"a: 1\nb: [\n":                 "f.yaml:2: not valid YAML: did not find expected node content",
+		"a: 1\n\tb: 2\n":               "f.yaml:2: not valid YAML: found a tab character that violates indentation",
 		"a: *x\n":                      "f.yaml:1: not valid YAML: unknown anchor 'x' referenced",
-		"a:\n  b: 1\n c: 2\n":          "f.yaml:3: not valid YAML: did not find expected key",
+		"a:\n  b: 1\n c: 2\n":          "f.yaml:2: not valid YAML: did not find expected key",
 		strings.Repeat("[", 10_001):    "f.yaml:1: collections nest deeper than 500",
 		"\x1b[31mred: 1\n":             "f.yaml:1: not valid YAML: control characters are not allowed",
 		strings.Repeat("- ", 20_000):   "exceeded max depth of 10000",
@@ -129,7 +129,7 @@ func TestExcerptCaret(t *testing.T) {
 	for i := range 300 {
 		text += string(rune('Ā' + i)) // all differ
 	}
-	for _, width := range []int{1, 2, 20, 100, 1000} {
+	for _, width := range []int{2, 3, 20, 100, 1000} {
 		for col := 1; col <= 300; col++ {
 			e := Error{Pos: Pos{Line: 7, Col: col}, Text: text}
 			line, caret, _ := strings.Cut(e.Excerpt(width), "\n")
@@ -195,7 +195,13 @@ func checkError(t *testing.T, text []byte, err error) {
 	if !errors.As(err, &e) || e.Msg == "" || e.File == "" {
 		t.Fatalf("%#v is not a whole *Error", err)
 	}
-	if lines := strings.Count(string(text), "\n") + 1; e.Pos.Line < 0 || e.Pos.Line > lines+1 {
+	lines := 1 // by YAML's breaks: an editor counts a carriage return alone otherwise
+	for _, r := range string(text) {
+		if strings.ContainsRune("\n\r\u0085\u2028\u2029", r) {
+			lines++
+		}
+	}
+	if e.Pos.Line < 0 || e.Pos.Line > lines {
 		t.Fatalf("%v: the text has %d lines", err, lines)
 	}
 	for _, r := range strings.ReplaceAll(e.Excerpt(100), "\n", "") {

@@ -69,6 +69,9 @@ func (b *Backend) Ensure(ctx context.Context, gang []runner.Pod) error {
 	if err == nil {
 		err = b.startAll(ctx, e, pods)
 	}
+	if err != nil && ctx.Err() != nil {
+		return err // the caller went away, and will ask again: what has started is adopted then
+	}
 	if err != nil {
 		return errors.Join(err, b.undo(ctx, pods))
 	}

@@ -106,7 +106,7 @@ func (b *Backend) unitLogs(ctx context.Context, e *engine, pod string, u unit, o
 			opts.Tail = strconv.Itoa(o.Tail)
 		}
 		rc, err := e.ContainerLogs(ctx, u.id, opts)
-		if isNotFound(err) {
+		if isNotFound(err) || isConflict(err) { // a conflict: it is being removed
 			err = errors.Join(runner.ErrLost, err)
 		}
 		if err != nil {

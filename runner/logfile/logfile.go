@@ -81,6 +81,7 @@ func Read(path string, yield func(runner.Line) bool) error {
 func read(r io.Reader, yield func(runner.Line) bool) error {
 	s := bufio.NewScanner(r)
 	s.Buffer(make([]byte, 64<<10), maxLine)
+	s.Split(scanLine)
 	for s.Scan() {
 		l, ok := parse(s.Bytes())
 		if !ok {
@@ -91,6 +92,17 @@ func read(r io.Reader, yield func(runner.Line) bool) error {
 		}
 	}
 	return s.Err()
+}
+
+// scanLine is bufio.ScanLines, but for the carriage return, which is of the line.
+func scanLine(data []byte, atEOF bool) (int, []byte, error) {
+	if i := bytes.IndexByte(data, '\n'); i >= 0 {
+		return i + 1, data[:i], nil
+	}
+	if atEOF && len(data) > 0 {
+		return len(data), data, nil
+	}
+	return 0, nil, nil
 }
 
 func parse(b []byte) (runner.Line, bool) {
@@ -108,9 +120,12 @@ func parse(b []byte) (runner.Line, bool) {
 	}, true
 }
 
-// Tail returns the last n lines of the log file at path.
+// Tail returns the last n lines of the log file at path; none if n is not positive.
 func Tail(path string, n int) ([]runner.Line, error) {
-	ring := make([]runner.Line, 0, n)
+	if n <= 0 {
+		return nil, nil
+	}
+	ring := make([]runner.Line, 0, min(n, 1024))
 	at := 0
 	err := Read(path, func(l runner.Line) bool {
 		if len(ring) < n {
