@@ -17,7 +17,7 @@ func (d *drive) settle(n *node) {
 		return
 	}
 	if d.canceled {
-		d.end(n, Canceled, "the run was canceled")
+		d.endCanceled(n)
 		return
 	}
 	switch v, why := n.parent.verdict(n); v {
@@ -277,6 +277,9 @@ func (d *drive) end(n *node, s State, err string) {
 	n.exec.State = s
 	n.exec.Error = err
 	n.exec.Ended = time.Now()
+	if a := n.lastAttempt(); a != nil && a.State.Ended() && (s == Succeeded || s == Failed) {
+		n.exec.Ended = a.Ended // not when a driver came to see it
+	}
 	n.phase = phaseIdle
 	d.change(n)
 	d.batch.Durable = d.batch.Durable || s == Succeeded && !n.exec.Cached || s == Failed
@@ -338,9 +341,9 @@ func (d *drive) cancel() {
 				// being adopted; adoptPod sees that the run is canceled
 			case n.phase == phaseWaiting:
 				release = append(release, d.nextPod(n))
-				d.end(n, Canceled, "the run was canceled")
+				d.endCanceled(n)
 			default:
-				d.end(n, Canceled, "the run was canceled")
+				d.endCanceled(n)
 			}
 		}
 	}
@@ -348,6 +351,20 @@ func (d *drive) cancel() {
 	if len(release) > 0 {
 		_ = d.Queue.Release(d.ops, release...)
 	}
+}
+
+// canceledReason is why what never started is SKIPPED in a canceled run.
+const canceledReason = "the run was canceled"
+
+// endCanceled ends what a cancelation finds not running: SKIPPED if it never
+// started.
+func (d *drive) endCanceled(n *node) {
+	if n.exec.State == Pending {
+		n.exec.Reason = canceledReason
+		d.end(n, Skipped, "")
+		return
+	}
+	d.end(n, Canceled, canceledReason)
 }
 
 func (n *node) pod() string { return n.exec.Attempts[len(n.exec.Attempts)-1].Pod }

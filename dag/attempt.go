@@ -147,7 +147,7 @@ func (d *drive) attemptEnded(n *node, a *Attempt, r render, out outcome) {
 	if out.err != nil && d.unavailable(out.err) {
 		return // nothing is marked: the run can be resumed
 	}
-	a.Ended = time.Now()
+	a.Ended = endTime(a, out.exit)
 	a.Cause, a.Code = out.exit.Cause, out.exit.Code
 	if out.log {
 		a.Log = logPath(d.run.ID, n.exec.ID, a.Number)
@@ -162,7 +162,7 @@ func (d *drive) attemptEnded(n *node, a *Attempt, r render, out outcome) {
 		d.end(n, Succeeded, "")
 	case d.canceled:
 		a.State = Canceled
-		d.end(n, Canceled, "the run was canceled")
+		d.end(n, Canceled, canceledReason)
 	case a.State == Lost && n.lost < maxLost:
 		n.lost++
 		d.note("%s: attempt %d was lost (%s); starting it again", n.exec.Path, a.Number, a.Error)
@@ -170,6 +170,16 @@ func (d *drive) attemptEnded(n *node, a *Attempt, r render, out outcome) {
 	default:
 		d.retryOrFail(n, a, out)
 	}
+}
+
+// endTime is when the pod itself ended, as its engine says; now where that can't
+// be (another machine's clock).
+func endTime(a *Attempt, e runner.Exit) time.Time {
+	now := time.Now()
+	if e.Ended.Before(a.Started) || e.Ended.After(now) {
+		return now
+	}
+	return e.Ended
 }
 
 // judge returns the state of an attempt and, unless it succeeded, why.

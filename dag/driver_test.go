@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -194,7 +195,7 @@ func (s *stage) drive(id string) (*Run, map[string]*Execution) {
 }
 
 func (s *stage) driveCtx(ctx context.Context, id string) (*Run, map[string]*Execution, error) {
-	_, _, err := s.driver(id).Drive(ctx, id)
+	_, told, err := s.driver(id).Drive(ctx, id)
 	run, executions, e := s.store.LoadRun(s.t.Context(), id) // what is on record, not what the driver thinks
 	if e != nil {
 		s.t.Fatal(e)
@@ -202,6 +203,11 @@ func (s *stage) driveCtx(ctx context.Context, id string) (*Run, map[string]*Exec
 	byPath := map[string]*Execution{}
 	for _, x := range executions {
 		byPath[x.Path] = x
+	}
+	for _, x := range told {
+		if on := byPath[x.Path]; on != nil && (on.State != x.State || len(on.Attempts) > 0 && on.Attempts[0].State != x.Attempts[0].State) {
+			s.t.Errorf("Drive says %+v, on record is %+v", x, on)
+		}
 	}
 	return run, byPath, err
 }
@@ -362,18 +368,25 @@ func TestDriveCancel(t *testing.T) {
 		after time.Duration
 		want  string
 	}{
-		{"while running", func(s *stage, _ *Run) { s.lasts(time.Hour) }, 5 * time.Second, "a CANCELED (the run was canceled)\nb CANCELED (the run was canceled)"},
+		{"while running", func(s *stage, _ *Run) { s.lasts(time.Hour) }, 5 * time.Second, "a CANCELED (the run was canceled)\nb SKIPPED (the run was canceled)"},
 		{"while it waits for room", func(s *stage, r *Run) {
 			s.lasts(time.Hour)
 			r.Pipeline = steps("a b")
 			r.Options.MaxParallel = 1
-		}, 5 * time.Second, "a CANCELED (the run was canceled)\nb CANCELED (the run was canceled)"},
+		}, 5 * time.Second, "a CANCELED (the run was canceled)\nb SKIPPED (the run was canceled)"},
 		{"during a backoff", func(s *stage, r *Run) {
 			s.exits(func(string, int) runner.Exit { return exit1 })
 			r.Pipeline.Components["step"].Pod.Retry = &Retry{Limit: 3, Backoff: time.Hour}
-		}, 5 * time.Second, "a CANCELED (the run was canceled)\nb CANCELED (the run was canceled)"},
-		{"while it pulls", func(s *stage, _ *Run) { s.backend.pull = time.Hour }, 5 * time.Second, "a CANCELED (the run was canceled)\nb CANCELED (the run was canceled)"},
+		}, 5 * time.Second, "a CANCELED (the run was canceled)\nb SKIPPED (the run was canceled)"},
+		{"while it pulls", func(s *stage, _ *Run) { s.backend.pull = time.Hour }, 5 * time.Second, "a SKIPPED (the run was canceled)\nb SKIPPED (the run was canceled)"},
 		{"after one has ended", func(*stage, *Run) {}, 1500 * time.Millisecond, "a SUCCEEDED (caching is off for this task)\nb CANCELED (the run was canceled)"},
+		{"in a graph", func(s *stage, r *Run) {
+			s.backend.pull = 2 * time.Second
+			r.Pipeline.Components["inner"] = r.Pipeline.Components["root"]
+			r.Pipeline.Components["inner"].Graph.Tasks["b"].Component = "other"
+			r.Pipeline.Components["other"] = &Component{Name: "other", Pod: &Pod{Containers: []Container{{Image: Literal("img2")}}}}
+			r.Pipeline.Components["root"] = &Component{Name: "root", Graph: &Graph{Tasks: map[string]*Task{"g": {Name: "g", Component: "inner"}}}}
+		}, 4 * time.Second, "g CANCELED (the run was canceled)\ng/a SUCCEEDED (caching is off for this task)\ng/b SKIPPED (the run was canceled)"},
 	} {
 		for _, how := range []string{"Ctrl-C", "another process"} {
 			t.Run(tt.name+", by "+how, func(t *testing.T) {
@@ -414,11 +427,14 @@ func TestDriveCancel(t *testing.T) {
 // stubborn ends only when it is killed.
 type stubborn struct {
 	*scripted
+	mu     sync.Mutex
 	graces []time.Duration
 }
 
 func (b *stubborn) Stop(ctx context.Context, pod string, grace time.Duration) error {
+	b.mu.Lock()
 	b.graces = append(b.graces, grace)
+	b.mu.Unlock()
 	select {
 	case <-time.After(grace):
 	case <-ctx.Done():
@@ -461,7 +477,11 @@ func TestDriveDeadline(t *testing.T) {
 		p.Components["step"].Pod.Timeout = time.Minute
 		p.Components["root"].Graph.Tasks["b"].Timeout = 5 * time.Second
 		s.create("r1", p)
+		start := time.Now()
 		_, got := s.drive("r1")
+		if d := time.Since(start); d != time.Minute {
+			s.t.Errorf("it took %s", d)
+		}
 		want := "a FAILED (stopped: it ran longer than its limit of 1m0s)\nb FAILED (stopped: it ran longer than its limit of 5s)"
 		if states(got) != want {
 			s.t.Errorf("got\n%s\nwant\n%s", states(got), want)

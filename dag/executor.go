@@ -87,6 +87,9 @@ func readExecutorOutput(path string) (*executorResult, error) {
 		items, _ := entry["artifacts"].([]any)
 		for _, item := range items {
 			m, _ := item.(map[string]any)
+			if custom, _ := m["custom_path"].(string); custom != "" {
+				return nil, fmt.Errorf("artifact %q: custom_path (%s) is not supported yet: write it to its own path", name, custom)
+			}
 			a := Artifact{Name: name}
 			a.URI, _ = m["uri"].(string)
 			a.Metadata, _ = m["metadata"].(map[string]any)

@@ -189,10 +189,10 @@ func stateWord(s State) string {
 func (s *scope) result() (State, string) {
 	state, why := Succeeded, ""
 	for _, n := range s.order {
-		switch n.exec.State {
-		case Canceled:
-			return Canceled, "the run was canceled"
-		case Failed:
+		switch {
+		case n.exec.State == Canceled, n.exec.State == Skipped && n.exec.Reason == canceledReason:
+			return Canceled, canceledReason
+		case n.exec.State == Failed:
 			if state == Succeeded {
 				state, why = Failed, fmt.Sprintf("task %q failed: %s", n.task.Name, n.exec.Error)
 			}

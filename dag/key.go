@@ -143,7 +143,7 @@ func explainMiss(last, now map[string]string) string {
 			return fmt.Sprintf("%s: %s -> %s", name, partWord(last[name]), partWord(now[name]))
 		}
 	}
-	return "its last execution left nothing to reuse"
+	return "nothing to reuse: its last execution has not succeeded"
 }
 
 func partWord(s string) string {

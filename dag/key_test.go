@@ -204,7 +204,7 @@ func TestExplainMiss(t *testing.T) {
 		{m{"env A": "1"}, m{}, "env A: 1 -> (none)"},
 		{m{"image": "sha256:" + strings.Repeat("a", 64)}, m{"image": "sha256:" + strings.Repeat("b", 64)}, "image: sha256:aaaaaaaaaaaa -> sha256:bbbbbbbbbbbb"},
 		{m{"args": strings.Repeat("世", 80)}, m{"args": "x"}, "args: " + strings.Repeat("世", 60) + "… -> x"},
-		{m{"a": "1"}, m{"a": "1"}, "its last execution left nothing to reuse"},
+		{m{"a": "1"}, m{"a": "1"}, "nothing to reuse: its last execution has not succeeded"},
 	} {
 		if got := explainMiss(tt.last, tt.now); got != tt.want {
 			t.Errorf("got  %s\nwant %s", got, tt.want)

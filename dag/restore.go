@@ -134,7 +134,7 @@ func (d *drive) adoptPod(n *node, pods map[string]runner.Status) {
 				a.State, a.Ended = Canceled, time.Now()
 				d.cleanUp(a.Pod, Values{})
 			}
-			d.end(n, Canceled, "the run was canceled")
+			d.end(n, Canceled, canceledReason)
 		case a == nil:
 			d.enqueue(n)
 		case a.State.Ended():

@@ -233,7 +233,7 @@ func (s *simulation) checkStates(run *Run, byParent map[int64]map[string]*Execut
 				holds = holds && e.On.holds(siblings[e.Task].State)
 			}
 			switch {
-			case x.State == Skipped && holds && !strings.Contains(x.Reason, "first failure"):
+			case x.State == Skipped && holds && !strings.Contains(x.Reason, "first failure") && x.Reason != canceledReason:
 				bad("%s was skipped although all that it needs holds", name)
 			case x.State != Skipped && x.State != Canceled && !holds:
 				bad("%s is %s although what it needs does not hold", name, x.State)

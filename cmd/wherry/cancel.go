@@ -44,6 +44,9 @@ func (g *globals) cancel(ctx context.Context, ref string, wait bool) error {
 	if !g.driven(row.ID) {
 		return g.cancelInterrupted(ctx, row.ID)
 	}
+	if !wait {
+		g.note(fmt.Sprintf("run %s was asked to cancel", row.ID))
+	}
 	for wait {
 		run, _, err := db.LoadRun(ctx, row.ID)
 		if err != nil {

@@ -78,9 +78,12 @@ func (g *globals) findWork(ctx context.Context, db *sqlite.DB, ref string) (*dag
 }
 
 func (g *globals) describeRun(run *dag.Run, executions []*dag.Execution) {
-	o := g.Out
+	o, state := g.Out, string(run.State)
+	if !run.State.Ended() && !g.driven(run.ID) {
+		state += " (interrupted; wherry resume " + run.ID + " goes on with it)"
+	}
 	fmt.Fprintf(o, "run       %s (%s)\npipeline  %s\nfile      %s\nstate     %s\nbackend   %s\nstarted   %s\nended     %s\n",
-		run.Name, run.ID, run.Pipeline.Name, run.Pipeline.File, run.State, run.Options.Backend, orDash(rfc3339(run.Started)), orDash(rfc3339(run.Ended)))
+		run.Name, run.ID, run.Pipeline.Name, run.Pipeline.File, state, run.Options.Backend, orDash(rfc3339(run.Started)), orDash(rfc3339(run.Ended)))
 	if run.Error != "" {
 		fmt.Fprintf(o, "error     %s\n", run.Error)
 	}

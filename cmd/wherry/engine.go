@@ -114,7 +114,7 @@ func ping(ctx context.Context, b runner.Backend) error {
 	err := b.Ping(ctx)
 	if e, ok := errors.AsType[*runner.UnavailableError](err); ok && b.Features().Name == "docker" {
 		if e.Mend == "" {
-			e.Mend = "start an engine, or run with --backend process"
+			e.Mend = "start an engine, or wherry run --backend process"
 		}
 		e.Mend += " (steps as processes of this machine); wherry doctor says more"
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -57,6 +58,13 @@ func (g *globals) get(ctx context.Context, kind string, f getFlags) error {
 		}
 		return e
 	}
+	f.state = strings.ToUpper(f.state)
+	if states := []string{"", "PENDING", "RUNNING", "SUCCEEDED", "FAILED", "SKIPPED", "CANCELING", "CANCELED"}; !slices.Contains(states, f.state) {
+		return &usageError{msg: fmt.Sprintf("there is no state %q", f.state), mend: "--state " + strings.Join(states[1:], ", ")}
+	}
+	if f.limit < 0 {
+		return &usageError{msg: "--limit must be 0 or more"}
+	}
 	db, err := g.database(ctx)
 	if err != nil {
 		return err
@@ -78,7 +86,7 @@ func (g *globals) get(ctx context.Context, kind string, f getFlags) error {
 }
 
 func (g *globals) getRuns(ctx context.Context, db *sqlite.DB, f getFlags) error {
-	rows, err := db.ListRuns(ctx, sqlite.RunFilter{State: dag.State(strings.ToUpper(f.state)), Pipeline: f.pipeline, Limit: f.limit})
+	rows, err := db.ListRuns(ctx, sqlite.RunFilter{State: dag.State(f.state), Pipeline: f.pipeline, Limit: f.limit})
 	if err != nil {
 		return err
 	}
@@ -88,21 +96,25 @@ func (g *globals) getRuns(ctx context.Context, db *sqlite.DB, f getFlags) error 
 		if f.run != "" && r.ID != f.run {
 			continue
 		}
-		state := string(r.State)
-		if !r.State.Ended() && !g.driven(r.ID) {
+		state, until, interrupted := string(r.State), r.Ended, !r.State.Ended() && !g.driven(r.ID)
+		switch {
+		case interrupted:
 			state += " (interrupted)"
+			g.note(fmt.Sprintf("note: wherry resume %s goes on with the interrupted run %s", r.ID, r.Name))
+		case !r.State.Ended():
+			until = time.Now()
 		}
 		items = append(items, map[string]any{
-			"id": r.ID, "name": r.Name, "pipeline": r.Pipeline, "state": r.State, "error": r.Error, "tasks": r.Tasks, "done": r.Done,
+			"id": r.ID, "name": r.Name, "pipeline": r.Pipeline, "state": r.State, "interrupted": interrupted, "error": r.Error, "tasks": r.Tasks, "done": r.Done,
 			"created": rfc3339(r.Created), "started": rfc3339(r.Started), "ended": rfc3339(r.Ended),
 		})
-		t.row(r.ID, r.Name, r.Pipeline, state, fmt.Sprintf("%d/%d", r.Done, r.Tasks), ago(r.Started), span(r.Started, r.Ended))
+		t.row(r.ID, r.Name, r.Pipeline, state, fmt.Sprintf("%d/%d", r.Done, r.Tasks), ago(r.Started), span(r.Started, until))
 	}
 	return t.print(items)
 }
 
 func (g *globals) getTasks(ctx context.Context, db *sqlite.DB, f getFlags) error {
-	rows, err := db.ListTasks(ctx, sqlite.TaskFilter{Run: f.run, State: dag.State(strings.ToUpper(f.state)), Limit: f.limit})
+	rows, err := db.ListTasks(ctx, sqlite.TaskFilter{Run: f.run, State: dag.State(f.state), Limit: f.limit})
 	if err != nil {
 		return err
 	}

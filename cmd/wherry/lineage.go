@@ -134,8 +134,16 @@ func (m *mergedGraph) add(g *sqlite.Graph) {
 	for _, x := range g.Executions {
 		m.executions[x.ID] = x
 	}
+	read := map[[2]int64]bool{}
 	for _, e := range g.Edges {
-		m.edges[e] = true
+		if !e.Output {
+			read[[2]int64{e.Execution, e.Artifact}] = true
+		}
+	}
+	for _, e := range g.Edges {
+		if !e.Output || !read[[2]int64{e.Execution, e.Artifact}] { // what was handed on as it came was not made
+			m.edges[e] = true
+		}
 	}
 	m.truncated = m.truncated || g.Truncated
 }

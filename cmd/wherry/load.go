@@ -60,7 +60,13 @@ func translate(f *source.File, docs []*yaml.Node, mounted []string) (*dag.Pipeli
 		return kfp.Read(f, docs)
 	}
 	const known = "a compiled Kubeflow pipeline (IR YAML), or kind: Pipeline with a workflowSpec"
+	if v := scalarField(docs[0], "apiVersion"); v != nil && strings.HasPrefix(v.Value, "tekton.dev/") {
+		return nil, f.Errorf(source.PosOf(v), "Tekton pipelines come with a later version").WithMend("wherry run takes %s", known)
+	}
 	kind := scalarField(docs[0], "kind")
+	if kind != nil && kind.Value == "Pipeline" {
+		return nil, f.Errorf(source.PosOf(kind), "a kind: Pipeline needs apiVersion: kubeflow.org/…").WithMend("write apiVersion: kubeflow.org/v1")
+	}
 	if kind == nil {
 		return nil, f.Errorf(source.PosOf(docs[0]), "is not a pipeline").WithMend("wherry run takes %s", known)
 	}

@@ -62,6 +62,10 @@ func (g *globals) logs(ctx context.Context, ref string, f logsFlags) error {
 		if err != nil || done || !f.follow {
 			return err
 		}
+		if !g.driven(run.ID) {
+			g.note(fmt.Sprintf("run %s was interrupted; wherry resume %s goes on with it", run.ID, run.ID))
+			return nil
+		}
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)
@@ -97,7 +101,11 @@ func (p *logPrinter) pass(ctx context.Context) (bool, error) {
 		if p.task != 0 {
 			ended = ended || x.State.Ended()
 		}
-		for _, a := range x.Attempts {
+		attempts := x.Attempts
+		if x.Cached {
+			attempts = p.cachedFrom(ctx, x)
+		}
+		for _, a := range attempts {
 			if p.over[a.Pod] {
 				continue
 			}
@@ -107,6 +115,29 @@ func (p *logPrinter) pass(ctx context.Context) (bool, error) {
 		}
 	}
 	return ended, nil
+}
+
+// cachedFrom returns the attempts of the execution whose outputs a cache hit took.
+func (p *logPrinter) cachedFrom(ctx context.Context, x *dag.Execution) []*dag.Attempt {
+	entry, err := p.db.LookupCache(ctx, x.Key)
+	if err != nil {
+		return nil
+	}
+	_, executions, err := p.db.LoadRun(ctx, entry.Run)
+	if err != nil {
+		return nil
+	}
+	for _, other := range executions {
+		if other.ID != entry.Execution {
+			continue
+		}
+		if !p.over[x.Path] {
+			p.over[x.Path] = true
+			p.g.note(fmt.Sprintf("%s was cached; this is its log in run %s", x.Path, entry.Run))
+		}
+		return other.Attempts
+	}
+	return nil
 }
 
 func (p *logPrinter) attempt(ctx context.Context, run *dag.Run, x *dag.Execution, a *dag.Attempt) error {

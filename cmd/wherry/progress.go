@@ -35,6 +35,7 @@ type progress struct {
 	verbose bool
 	start   time.Time
 	states  map[*dag.Execution]string // what was printed last
+	known   map[string]bool           // tasks that an earlier driver counted
 	total   int
 	done    int
 	lastRun dag.State
@@ -43,7 +44,28 @@ type progress struct {
 func newProgress(g *globals) *progress {
 	return &progress{
 		out: g.Err, home: g.Home, color: g.colors(g.Err), quiet: g.Quiet, verbose: g.Verbose,
-		start: time.Now(), last: time.Now(), states: map[*dag.Execution]string{}, running: map[*dag.Execution]time.Time{}, stop: make(chan struct{}),
+		start: time.Now(), last: time.Now(), states: map[*dag.Execution]string{}, known: map[string]bool{}, running: map[*dag.Execution]time.Time{}, stop: make(chan struct{}),
+	}
+}
+
+// goOn counts what an earlier driver has done already.
+func (p *progress) goOn(run *dag.Run, executions []*dag.Execution) {
+	open := 0
+	for _, x := range executions {
+		if !x.Kind.Runs() && x.State != dag.Skipped {
+			continue
+		}
+		p.known[x.Path] = true
+		p.total++
+		switch {
+		case x.State.Ended():
+			p.done++
+		case x.State == dag.Running:
+			open++
+		}
+	}
+	if !p.quiet {
+		p.line("▸", "", fmt.Sprintf("resuming run %s: %d of %d tasks had ended, %d had started", run.Name, p.done, p.total, open))
 	}
 }
 
@@ -162,7 +184,7 @@ func (p *progress) execution(x *dag.Execution) {
 	if p.states[x] == word {
 		return
 	}
-	if p.states[x] == "" {
+	if p.states[x] == "" && !p.known[x.Path] {
 		p.total++
 	}
 	p.states[x] = word

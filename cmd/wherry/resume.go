@@ -49,6 +49,7 @@ func (g *globals) resume(ctx context.Context, ref string) error {
 	if err != nil {
 		return err
 	}
+	p.goOn(run, executions)
 	return g.drive(ctx, driver, run.ID, p)
 }
 

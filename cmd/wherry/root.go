@@ -37,12 +37,14 @@ kind: Pipeline with a workflowSpec. No cluster, no account.`,
   wherry run pipeline.yaml -p lr=0.1 # run it
   wherry get runs                    # what ran
   wherry lineage last                # what came from what`,
+		Version:       versionLine(),
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		PersistentPreRunE: func(*cobra.Command, []string) error {
 			return g.prepare()
 		},
 	}
+	cmd.SetVersionTemplate("{{.Version}}\n")
 	cmd.SetIn(g.In)
 	cmd.SetOut(g.Out)
 	cmd.SetErr(g.Err)

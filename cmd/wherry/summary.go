@@ -57,6 +57,9 @@ func printSummary(out io.Writer, run *dag.Run, executions []*dag.Execution) {
 			fmt.Fprintf(out, "  %s = %s\n", name, short(dag.FormatValue(run.Outputs.Parameters[name]), 200))
 		}
 	}
+	if len(run.Outputs.Parameters) == 0 {
+		printTaskOutputs(out, executions)
+	}
 	printMetrics(out, executions)
 	printArtifacts(out, executions)
 }
@@ -76,6 +79,21 @@ func printTasks(out io.Writer, executions []*dag.Execution) {
 		fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%s\n", x.Path, state, span(x.Started, x.Ended), len(x.Attempts), short(why, 90))
 	}
 	w.Flush()
+}
+
+// printTaskOutputs prints what tasks handed on, of a pipeline without outputs of
+// its own.
+func printTaskOutputs(out io.Writer, executions []*dag.Execution) {
+	title := "\noutputs\n"
+	for _, x := range executions {
+		if !x.Kind.Runs() {
+			continue
+		}
+		for _, name := range sortedNames(x.Outputs.Parameters) {
+			fmt.Fprintf(out, "%s  %s/%s = %s\n", title, x.Path, name, short(dag.FormatValue(x.Outputs.Parameters[name]), 160))
+			title = ""
+		}
+	}
 }
 
 // printMetrics prints the numbers that steps logged as metrics.
@@ -120,6 +138,14 @@ func typeWord(title string) string {
 	return orDash(strings.TrimPrefix(title, "system."))
 }
 
+// count is a number with its noun: "1 task", "2 tasks".
+func count(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
+
 // short cuts text to n characters on one line.
 func short(text string, n int) string {
 	text = strings.Join(strings.Fields(text), " ")
@@ -135,7 +161,20 @@ func (g *globals) printPlan(j *job) error {
 	if g.structured() {
 		return g.printDocument(plan)
 	}
-	fmt.Fprintf(g.Out, "%s (%s) from %s: %d tasks\n", plan.Pipeline, j.pipeline.Format, filepath.Base(j.file.Name), len(plan.Tasks))
+	fmt.Fprintf(g.Out, "%s (%s) from %s: %s\n", plan.Pipeline, j.pipeline.Format, filepath.Base(j.file.Name), count(len(plan.Tasks), "task"))
+	if j.project.File != "" {
+		fmt.Fprintf(g.Out, "  with %s\n", j.project.File)
+	}
+	for _, m := range j.run.Options.Mounts {
+		mode := ""
+		if m.ReadOnly {
+			mode = ":ro"
+		}
+		fmt.Fprintf(g.Out, "  -v %s:%s%s\n", m.Source, m.Target, mode)
+	}
+	for _, e := range j.run.Options.Env {
+		fmt.Fprintf(g.Out, "  env %s\n", e.Name)
+	}
 	for _, name := range sortedNames(plan.Parameters) {
 		fmt.Fprintf(g.Out, "  -p %s=%s\n", name, short(dag.FormatValue(plan.Parameters[name]), 120))
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"runtime"
 	"runtime/debug"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -22,10 +23,20 @@ func newVersionCmd(g *globals) *cobra.Command {
 			if g.Output == "json" || g.Output == "yaml" {
 				return g.printDocument(map[string]any{"version": v, "commit": commit, "go": runtime.Version(), "platform": runtime.GOOS + "/" + runtime.GOARCH})
 			}
-			fmt.Fprintf(g.Out, "wherry %s (%s, %s, %s/%s)\n", v, orDash(commit), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+			fmt.Fprintln(g.Out, versionLine())
 			return nil
 		},
 	}
+}
+
+// versionLine is the version as people read it.
+func versionLine() string {
+	v, commit := buildVersion()
+	parts := []string{runtime.Version(), runtime.GOOS + "/" + runtime.GOARCH}
+	if commit != "" {
+		parts = append([]string{commit}, parts...)
+	}
+	return fmt.Sprintf("wherry %s (%s)", v, strings.Join(parts, ", "))
 }
 
 // buildVersion returns the version and the commit that the binary was built from.
@@ -36,7 +47,7 @@ func buildVersion() (v, commit string) {
 		return v, ""
 	}
 	if v == "" {
-		v = info.Main.Version
+		v = strings.Trim(info.Main.Version, "()")
 	}
 	for _, s := range info.Settings {
 		if s.Key == "vcs.revision" {

@@ -27,9 +27,9 @@ type spec struct {
 	Any    any               `yaml:"any"`
 	Upper  shouted           `yaml:"upper"`
 	Raw    yaml.Node         `yaml:"raw"`
-	hidden int
-	Pos    Pos            `yaml:",pos"`
-	At     map[string]Pos `yaml:",posof"`
+	Hidden int               // has no tag: is no field of the file
+	Pos    Pos               `yaml:",pos"`
+	At     map[string]Pos    `yaml:",posof"`
 }
 
 // shouted reads itself.
@@ -85,7 +85,7 @@ raw: [1]
 			"any": {12, 6}, "upper": {13, 8}, "raw": {14, 6},
 		},
 	}
-	if diff := cmp.Diff(want, got, cmp.AllowUnexported(spec{})); diff != "" {
+	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }

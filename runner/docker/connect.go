@@ -133,11 +133,11 @@ func (c connector) engine(ctx context.Context) (*engine, error) {
 func mendFor(err error) string {
 	switch {
 	case errors.Is(err, os.ErrPermission):
-		return "sudo usermod -aG docker $USER, then log in again; or --backend process"
+		return "sudo usermod -aG docker $USER, then log in again; or wherry run --backend process"
 	case runtime.GOOS == "darwin":
-		return "start Docker Desktop, OrbStack or Colima (colima start); or --backend process"
+		return "start Docker Desktop, OrbStack or Colima (colima start); or wherry run --backend process"
 	}
-	return "start the engine (sudo systemctl start docker), or name it in DOCKER_HOST; or --backend process"
+	return "start the engine (sudo systemctl start docker), or name it in DOCKER_HOST; or wherry run --backend process"
 }
 
 // endpoints lists where an engine may be: the one that was named, else the
