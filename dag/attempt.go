@@ -33,13 +33,7 @@ func (d *drive) begin(n *node, devices []string) {
 		d.failWith(n, err)
 		return
 	}
-	for i := range pod.Containers {
-		clamped, notes := d.Queue.Clamp(pod.Containers[i].Resources)
-		pod.Containers[i].Resources = clamped
-		for _, note := range notes {
-			d.noteOnce(n.exec.Path + ": " + note)
-		}
-	}
+	d.clamp(n, pod)
 	now := time.Now()
 	a := &Attempt{Number: number, Pod: pod.Name, State: Pending, Started: now}
 	n.exec.Attempts = append(n.exec.Attempts, a)
@@ -50,6 +44,17 @@ func (d *drive) begin(n *node, devices []string) {
 	n.exec.RetryAt = time.Time{}
 	d.change(n)
 	d.launch(n, a, pod)
+}
+
+// clamp lowers the limits of a pod's containers to what the machine has.
+func (d *drive) clamp(n *node, pod runner.Pod) {
+	for i := range pod.Containers {
+		clamped, notes := d.Queue.Clamp(pod.Containers[i].Resources)
+		pod.Containers[i].Resources = clamped
+		for _, note := range notes {
+			d.noteOnce(n.exec.Path + ": " + note)
+		}
+	}
 }
 
 // launch carries an attempt out, once it is on record.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/wherry-ml/wherry/runner"
+	"github.com/wherry-ml/wherry/runner/queue"
 )
 
 // restore brings the drive to where the stored run stands: at its beginning, or
@@ -173,11 +174,17 @@ func orEmpty(a *Attempt) Attempt {
 }
 
 func (d *drive) readopt(n *node, a *Attempt) {
-	pod, err := buildPod(d.run, n, a.Number, d.Home, d.HomeID, nil)
+	// What it was granted is still its own; asking again only names it.
+	granted, err := d.Queue.Admit(d.ops, []queue.Request{{Pod: a.Pod, Run: d.run.ID, Resources: n.request}})
+	var pod runner.Pod
+	if err == nil {
+		pod, err = buildPod(d.run, n, a.Number, d.Home, d.HomeID, granted[0].Devices)
+	}
 	if err != nil {
 		d.failWith(n, fmt.Errorf("adopt %s: %w", a.Pod, err))
 		return
 	}
+	d.clamp(n, pod)
 	d.launch(n, a, pod)
 }
 
