@@ -42,12 +42,41 @@ func (b *Backend) inspect(ctx context.Context, e *engine, pod string, ids []stri
 		if u.labels[runner.LabelPod] != pod {
 			continue
 		}
+		if u.maybeOOM() && b.stoppedAt(pod).IsZero() {
+			u = e.settled(ctx, u)
+		}
 		if u.code != 0 && life == "" {
 			life = e.life(ctx)
 		}
 		units = append(units, u)
 	}
 	return newView(units, facts{now: time.Now(), life: life, stopped: b.stoppedAt(pod)}), nil
+}
+
+// maybeOOM reports whether the container was killed under a memory limit and the
+// engine does not say that it was for memory.
+func (u unit) maybeOOM() bool {
+	return u.code == 137 && u.memory > 0 && !u.oom && !u.running()
+}
+
+// settled looks again for a moment: the engine learns of an end and of its cause
+// by different messages, in either order.
+func (e *engine) settled(ctx context.Context, u unit) unit {
+	for range 6 {
+		select {
+		case <-ctx.Done():
+			return u
+		case <-time.After(50 * time.Millisecond):
+		}
+		c, err := e.ContainerInspect(ctx, u.id)
+		if err != nil {
+			return u
+		}
+		if u = unitOf(c); !u.maybeOOM() {
+			return u
+		}
+	}
+	return u
 }
 
 // ensureGangNetwork makes the network that the pods of a gang share.
