@@ -3,8 +3,10 @@ package dag
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -119,20 +121,46 @@ func (d *drive) measure(n *node) error {
 		d.noteOnce(n.exec.Path + ": " + note)
 	}
 	n.request = clamped
-	return nil
+	return d.Queue.Fits(clamped)
 }
 
+// enqueue asks for room for the next attempt. A driver that took over looks up the
+// image first.
 func (d *drive) enqueue(n *node) {
+	if n.image == nil {
+		n.phase = phaseResolving
+		d.resolveImages(n, func(err error) {
+			if err == nil {
+				err = d.measure(n)
+			}
+			switch {
+			case n.exec.State.Ended():
+			case d.canceled:
+				d.endCanceled(n)
+			case err != nil:
+				d.failWith(n, err)
+			default:
+				d.rekey(n)
+				d.enqueue(n)
+			}
+		})
+		return
+	}
 	n.phase = phaseWaiting
 	d.waiting = append(d.waiting, n)
 	d.room = true
 }
 
+// rekey computes the cache key from what is about to run.
+func (d *drive) rekey(n *node) {
+	n.exec.KeyParts = keyParts(d.run, n)
+	n.exec.Key = cacheKey(n.exec.KeyParts)
+}
+
 // reuse ends the execution with the outputs of an earlier one that had the same
 // key, if caching is on and all of them are still there.
 func (d *drive) reuse(n *node) bool {
-	n.exec.KeyParts = keyParts(d.run, n)
-	n.exec.Key = cacheKey(n.exec.KeyParts)
+	d.rekey(n)
 	switch {
 	case d.run.Options.Cache == CacheOff:
 		n.exec.Reason = "caching is off (--no-cache)"
@@ -380,7 +408,7 @@ func (d *drive) stopGrace() time.Duration {
 // stop stops a pod; the attempt's own goroutine sees its end.
 func (d *drive) stop(pod string, grace time.Duration) {
 	d.spawn(func() func() {
-		err := d.Backend.Stop(d.ops, pod, grace)
+		err := d.patiently(func() error { return d.Backend.Stop(d.ops, pod, grace) })
 		return func() {
 			if err != nil {
 				d.unavailable(err)
@@ -393,8 +421,8 @@ func (d *drive) stop(pod string, grace time.Duration) {
 func (d *drive) kill() {
 	d.cancel()
 	d.killed = true
-	for _, n := range d.byID {
-		if n.live {
+	for _, id := range slices.Sorted(maps.Keys(d.byID)) {
+		if n := d.byID[id]; n.live {
 			pod := n.pod()
 			d.after(func() { d.stop(pod, 0) })
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"github.com/wherry-ml/wherry/runner"
@@ -43,7 +44,7 @@ func (d *drive) begin(n *node, devices []string) {
 	}
 	n.exec.RetryAt = time.Time{}
 	d.change(n)
-	d.launch(n, a, pod)
+	d.launch(n, a, pod, false)
 }
 
 // clamp lowers the limits of a pod's containers to what the machine has.
@@ -57,8 +58,9 @@ func (d *drive) clamp(n *node, pod runner.Pod) {
 	}
 }
 
-// launch carries an attempt out, once it is on record.
-func (d *drive) launch(n *node, a *Attempt, pod runner.Pod) {
+// launch carries an attempt out, once it is on record. there says that its pod has
+// been seen on the engine: then nothing that Ensure refuses ends it.
+func (d *drive) launch(n *node, a *Attempt, pod runner.Pod, there bool) {
 	n.phase, n.live = phaseLive, true
 	d.running++
 	r := render{run: d.run, node: n, dir: attemptDir(d.Home, d.run.ID, n.exec.ID, a.Number)}
@@ -66,7 +68,7 @@ func (d *drive) launch(n *node, a *Attempt, pod runner.Pod) {
 	log := filepath.Join(d.Home, logPath(d.run.ID, n.exec.ID, a.Number))
 	d.after(func() {
 		d.spawn(func() func() {
-			out := d.attempt(pod, end, r, log, func() {
+			out := d.attempt(pod, there, end, r, log, func() {
 				d.post(func() {
 					if a.State == Pending {
 						a.State = Running
@@ -84,9 +86,9 @@ func (d *drive) launch(n *node, a *Attempt, pod runner.Pod) {
 
 // attempt starts (or adopts) the pod, waits for its end and collects it. It runs
 // beside the loop and touches nothing of the node.
-func (d *drive) attempt(pod runner.Pod, end <-chan runner.Exit, r render, log string, started func()) outcome {
+func (d *drive) attempt(pod runner.Pod, there bool, end <-chan runner.Exit, r render, log string, started func()) outcome {
 	err := d.patiently(func() error { return d.Backend.Ensure(d.ops, []runner.Pod{pod}) })
-	if err != nil {
+	if _, away := errors.AsType[*runner.UnavailableError](err); err != nil && (away || !there || d.ops.Err() != nil) {
 		return outcome{err: err}
 	}
 	started()
@@ -98,6 +100,9 @@ func (d *drive) attempt(pod runner.Pod, end <-chan runner.Exit, r render, log st
 	}
 	if exit.Cause == runner.CauseLost {
 		return outcome{exit: exit}
+	}
+	if !exit.OK() {
+		pod.Outputs = nil // what a failed step has left half written is nobody's input
 	}
 	return d.collect(pod, r, log)
 }
@@ -149,7 +154,7 @@ func (d *drive) attemptEnded(n *node, a *Attempt, r render, out outcome) {
 	n.live = false
 	d.running--
 	d.room = true
-	if out.err != nil && d.unavailable(out.err) {
+	if out.err != nil && (d.unavailable(out.err) || d.noRoom(out.err)) {
 		return // nothing is marked: the run can be resumed
 	}
 	a.Ended = endTime(a, out.exit)
@@ -176,6 +181,30 @@ func (d *drive) attemptEnded(n *node, a *Attempt, r render, out outcome) {
 		d.retryOrFail(n, a, out)
 	}
 }
+
+// noRoom makes a full disk of this machine the end of the drive: what the pod
+// made is still there, and can be collected when there is room.
+func (d *drive) noRoom(err error) bool {
+	if !errors.Is(err, syscall.ENOSPC) && !errors.Is(err, syscall.EDQUOT) {
+		return false
+	}
+	if d.fatal == nil {
+		d.fatal = &NoRoomError{Err: err}
+	}
+	return true
+}
+
+// NoRoomError says that what a step made could not be kept for want of room on
+// this machine's disk. Its pod is still there.
+type NoRoomError struct{ Err error }
+
+func (e *NoRoomError) Error() string { return e.Err.Error() }
+
+// Unwrap returns what could not be written.
+func (e *NoRoomError) Unwrap() error { return e.Err }
+
+// Hint says what to do next.
+func (e *NoRoomError) Hint() string { return "free some space on the disk of WHERRY_HOME" }
 
 // endTime is when the pod itself ended, as its engine says; now where that can't
 // be (another machine's clock).

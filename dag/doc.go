@@ -1,7 +1,7 @@
 // Package dag is the pipeline model and what drives it: validation, the cache
 // key and the scheduler.
 //
-//	front end ── Pipeline ── Validate ── Driver.Run
+//	front end ── Pipeline ── Validate ── Driver.Drive
 //	                                        │  decide (pure): what next, and why
 //	                                        │  commit (Store): one transaction
 //	                                        └─ act: queue ── backend ── collect

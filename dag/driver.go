@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/wherry-ml/wherry/runner"
@@ -14,6 +15,7 @@ import (
 type Admission interface {
 	Admit(ctx context.Context, requests []queue.Request) ([]queue.Decision, error)
 	Release(ctx context.Context, pods ...string) error
+	Fits(r runner.Resources) error
 	Clamp(r runner.Resources) (runner.Resources, []string)
 }
 
@@ -301,6 +303,7 @@ func (d *drive) admit() error {
 	if len(d.waiting) == 0 || !d.room && time.Since(d.asked) < tick {
 		return nil
 	}
+	d.skipWaiting()
 	room := 64 // more than any one machine starts at once; keeps the transaction small
 	if m := d.run.Options.MaxParallel; m > 0 {
 		room = min(room, m-d.running)
@@ -337,6 +340,24 @@ func (d *drive) admit() error {
 	}
 	d.waiting = append(left, d.waiting[len(ask):]...)
 	return nil
+}
+
+// skipWaiting ends those that wait for room in a graph which has meanwhile stopped
+// at its first failure.
+func (d *drive) skipWaiting() {
+	d.waiting = slices.DeleteFunc(d.waiting, func(n *node) bool {
+		if !n.parent.comp.Graph.FailFast || n.exec.State != Pending {
+			return false
+		}
+		v, why := n.parent.verdict(n)
+		if v != skip {
+			return false
+		}
+		_ = d.Queue.Release(d.ops, d.nextPod(n))
+		n.exec.Reason = why
+		d.end(n, Skipped, "")
+		return true
+	})
 }
 
 func (d *drive) nextPod(n *node) string {

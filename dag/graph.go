@@ -138,7 +138,7 @@ func (s *scope) verdict(n *node) (verdict, string) {
 			return skip, fmt.Sprintf("%s %s", e.Task, stateWord(producer.State))
 		}
 	}
-	if s.comp.Graph.FailFast && result == ready {
+	if s.comp.Graph.FailFast && result == ready && !n.task.afterFailure() {
 		for _, sibling := range s.order {
 			if sibling.exec.State == Failed {
 				return skip, fmt.Sprintf("%s failed, and the graph stops at the first failure", sibling.task.Name)
@@ -146,6 +146,12 @@ func (s *scope) verdict(n *node) (verdict, string) {
 		}
 	}
 	return result, ""
+}
+
+// afterFailure reports whether the task is there for what has gone wrong: an exit
+// handler.
+func (t *Task) afterFailure() bool {
+	return slices.ContainsFunc(t.Needs, func(e Edge) bool { return e.On == OnEnd || e.On == OnFailure })
 }
 
 // edges returns the task's edges: those that it names, and an OnSuccess one for

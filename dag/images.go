@@ -97,7 +97,7 @@ func (d *drive) findImage(name string, policy runner.PullPolicy, reqs runner.Req
 	o := runner.ResolveOptions{Platform: d.run.Options.Platform, Policy: policy, Env: reqs}
 	o.Progress = func(p runner.Progress) { d.post(func() { d.note("%s", pullNote(p)) }) }
 	if alias.Build == nil {
-		img, err := d.Backend.Resolve(d.ops, name, o)
+		img, err := d.resolve(name, o)
 		return resolved{Image: img, requirements: reqs}, err
 	}
 	b := *alias.Build
@@ -108,11 +108,20 @@ func (d *drive) findImage(name string, policy runner.PullPolicy, reqs runner.Req
 			}
 		}
 		o.Env = reqs
-		img, err := d.Backend.Resolve(d.ops, b.Base, o)
+		img, err := d.resolve(b.Base, o)
 		return resolved{Image: img, requirements: reqs}, err
 	}
 	img, err := d.buildImage(b, o)
 	return resolved{Image: img, requirements: reqs}, err
+}
+
+// resolve looks an image up, patiently.
+func (d *drive) resolve(name string, o runner.ResolveOptions) (img runner.Image, err error) {
+	err = d.patiently(func() error {
+		img, err = d.Backend.Resolve(d.ops, name, o)
+		return err
+	})
+	return img, err
 }
 
 // buildImage builds an image, unless one of the same derivation is there. Its
@@ -123,7 +132,7 @@ func (d *drive) buildImage(b runner.BuildSpec, o runner.ResolveOptions) (runner.
 		return runner.Image{}, fmt.Errorf("build image %q: the %s backend builds no images", b.Name, d.Backend.Features().Name)
 	}
 	if b.Context == "" {
-		base, err := d.Backend.Resolve(d.ops, b.Base, o)
+		base, err := d.resolve(b.Base, o)
 		if err != nil {
 			return runner.Image{}, err
 		}

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"path/filepath"
 	"strings"
 )
 
@@ -72,6 +73,9 @@ func inputParts(parts map[string]string, n *node) {
 			id := a.Digest
 			if id == "" {
 				id = a.URI // not in our store: its name is all we know
+				if filepath.IsAbs(id) {
+					id = "never written"
+				}
 			}
 			ids = append(ids, id+" "+short(jsonText(a.Metadata)))
 		}

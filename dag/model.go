@@ -111,7 +111,7 @@ type ArtifactType struct {
 type OutputParameter struct {
 	Type        Type       `json:"type,omitempty"`
 	Description string     `json:"description,omitempty"`
-	From        []Origin   `json:"from,omitempty"`   // of a pod; empty: <outputs directory>/<name>
+	From        []Origin   `json:"from,omitempty"`   // of a pod; empty: <outputs directory>/parameter-<name>
 	Select      []*Source  `json:"select,omitempty"` // of a graph: the first whose task succeeded (more than one: OneOf)
 	Pos         source.Pos `json:"pos"`
 }

@@ -2,7 +2,9 @@ package dag
 
 import (
 	"fmt"
+	"maps"
 	"regexp"
+	"slices"
 	"time"
 
 	"github.com/wherry-ml/wherry/runner"
@@ -78,7 +80,8 @@ func (d *drive) adopt() error {
 	}
 	var open []*node
 	var over []string // pods that are gone, or were granted room and never came to be
-	for _, n := range d.byID {
+	for _, id := range slices.Sorted(maps.Keys(d.byID)) {
+		n := d.byID[id]
 		if n.exec.State == Running {
 			open = append(open, n)
 		}
@@ -118,36 +121,55 @@ func (d *drive) adopt() error {
 // adoptPod goes on with a container execution. An attempt that was on record but
 // never started is started now; one that ran and is gone is LOST.
 func (d *drive) adoptPod(n *node, pods map[string]runner.Status) {
+	a := n.lastAttempt()
+	st, there := pods[orEmpty(a).Pod]
+	there = there && st.Phase != runner.PhaseGone
+	switch {
+	case a == nil:
+		d.enqueue(n)
+		return
+	case a.State.Ended():
+		d.backOff(n, time.Until(n.exec.RetryAt))
+		return
+	case !there && a.State == Running:
+		n.live = true
+		d.running++
+		d.attemptEnded(n, a, render{}, outcome{exit: runner.Exit{Cause: runner.CauseLost, Message: "it was gone when the run was resumed"}})
+		return
+	}
 	n.phase = phaseResolving
 	d.resolveImages(n, func(err error) {
 		if err == nil {
 			err = d.measure(n)
 		}
-		if err != nil {
-			d.failWith(n, err)
-			return
-		}
-		a := n.lastAttempt()
-		_, there := pods[orEmpty(a).Pod]
 		switch {
+		case there && err != nil:
+			n.image = make([]resolved, len(n.comp.Pod.Containers)) // it runs without us finding its image
+			d.readopt(n, a, true)
+			n.image = nil
+		case err != nil:
+			d.abandon(n, a, err)
 		case d.canceled && !there:
-			if a != nil && !a.State.Ended() {
-				a.State, a.Ended = Canceled, time.Now()
-				d.cleanUp(a.Pod, Values{})
-			}
+			a.State, a.Ended = Canceled, time.Now()
+			d.cleanUp(a.Pod, Values{})
 			d.end(n, Canceled, canceledReason)
-		case a == nil:
-			d.enqueue(n)
-		case a.State.Ended():
-			d.backOff(n, time.Until(n.exec.RetryAt))
-		case !there && a.State == Running:
-			n.live = true
-			d.running++
-			d.attemptEnded(n, a, render{}, outcome{exit: runner.Exit{Cause: runner.CauseLost, Message: "it was gone when the run was resumed"}})
 		default:
-			d.readopt(n, a)
+			if !there {
+				d.rekey(n)
+			}
+			d.readopt(n, a, there)
 		}
 	})
+}
+
+// abandon ends an attempt on record that can't be started.
+func (d *drive) abandon(n *node, a *Attempt, err error) {
+	if d.unavailable(err) {
+		return
+	}
+	a.State, a.Ended, a.Error = Failed, time.Now(), err.Error()
+	d.cleanUp(a.Pod, Values{})
+	d.failWith(n, err)
 }
 
 // made returns what an attempt handed on.
@@ -173,19 +195,21 @@ func orEmpty(a *Attempt) Attempt {
 	return *a
 }
 
-func (d *drive) readopt(n *node, a *Attempt) {
-	// What it was granted is still its own; asking again only names it.
+// readopt launches an attempt that is on record. What it was granted is still its
+// own: asking again only names it.
+func (d *drive) readopt(n *node, a *Attempt, there bool) {
 	granted, err := d.Queue.Admit(d.ops, []queue.Request{{Pod: a.Pod, Run: d.run.ID, Resources: n.request}})
-	var pod runner.Pod
-	if err == nil {
-		pod, err = buildPod(d.run, n, a.Number, d.Home, d.HomeID, granted[0].Devices)
-	}
 	if err != nil {
-		d.failWith(n, fmt.Errorf("adopt %s: %w", a.Pod, err))
+		d.fatal = fmt.Errorf("ask the queue for %s: %w", a.Pod, err)
+		return
+	}
+	pod, err := buildPod(d.run, n, a.Number, d.Home, d.HomeID, granted[0].Devices)
+	if err != nil {
+		d.abandon(n, a, fmt.Errorf("adopt %s: %w", a.Pod, err))
 		return
 	}
 	d.clamp(n, pod)
-	d.launch(n, a, pod)
+	d.launch(n, a, pod, there)
 }
 
 // metadata returns an importer's metadata with its placeholders replaced.

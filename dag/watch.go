@@ -32,20 +32,23 @@ func watchPods(ctx context.Context, b runner.Backend, run string, patience time.
 	}
 	go func() {
 		defer close(w.ended)
-		seen := time.Now()
+		var awaySince time.Time
 		for {
 			var failed error
 			for s, err := range b.Watch(ctx) {
 				if failed = err; err != nil {
 					break
 				}
-				seen = time.Now()
+				awaySince = time.Time{}
 				w.see(s)
 			}
 			if ctx.Err() != nil {
 				return
 			}
-			if time.Since(seen) > patience {
+			if awaySince.IsZero() {
+				awaySince = time.Now()
+			}
+			if time.Since(awaySince) >= patience {
 				w.failed <- orWatchEnded(failed)
 				return
 			}

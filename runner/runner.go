@@ -44,8 +44,8 @@ type Backend interface {
 	// With o.Follow it ends when the pod has ended, else at what there is now.
 	Logs(ctx context.Context, pod string, o LogOptions) iter.Seq2[Line, error]
 
-	// Collect hands each output that the ended pod wrote to sink and returns how
-	// the pod ended. It can be repeated until Remove. A pod that is gone is
+	// Collect hands the log of the ended pod to sink, then each output that it
+	// wrote, and returns how the pod ended, also with an error. It can be repeated until Remove. A pod that is gone is
 	// ErrLost, never a successful exit. An output that is a symbolic link out of
 	// its volume is never followed: it is an *OutputError, or handed over as the
 	// link that it is.

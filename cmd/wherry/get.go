@@ -90,12 +90,16 @@ func (g *globals) getRuns(ctx context.Context, db *sqlite.DB, f getFlags) error 
 	if err != nil {
 		return err
 	}
+	if f.run != "" {
+		row, err := db.FindRun(ctx, f.run)
+		if err != nil {
+			return err
+		}
+		rows = []sqlite.RunRow{*row}
+	}
 	items := []any{}
 	t := g.table("ID", "NAME", "PIPELINE", "STATE", "TASKS", "STARTED", "TIME")
 	for _, r := range rows {
-		if f.run != "" && r.ID != f.run {
-			continue
-		}
 		state, until, interrupted := string(r.State), r.Ended, !r.State.Ended() && !g.driven(r.ID)
 		switch {
 		case interrupted:

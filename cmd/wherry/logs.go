@@ -63,6 +63,9 @@ func (g *globals) logs(ctx context.Context, ref string, f logsFlags) error {
 			return err
 		}
 		if !g.driven(run.ID) {
+			if done, err := p.pass(ctx); err != nil || done { // it has ended meanwhile
+				return err
+			}
 			g.note(fmt.Sprintf("run %s was interrupted; wherry resume %s goes on with it", run.ID, run.ID))
 			return nil
 		}

@@ -100,6 +100,9 @@ func (g *globals) runPipeline(ctx context.Context, f runFlags) error {
 		g.note("note: the " + f.backend + " backend can't enforce CPU and memory limits; they only count for the queue")
 	}
 	g.nameInterrupted(ctx)
+	if err := reclaim(ctx, driver.Backend, q); err != nil {
+		return err
+	}
 	lock, err := g.lockRun(run.ID)
 	if err != nil {
 		return err
@@ -337,6 +340,28 @@ func (g *globals) snapshot(ctx context.Context, run *dag.Run) error {
 	return nil
 }
 
+// reclaim takes back what runs that lost their driver still hold of the queue and
+// no pod uses. The backend is asked only where there is such a run.
+func reclaim(ctx context.Context, b runner.Backend, q *queue.Queue) error {
+	var running map[string]bool
+	_, err := q.Reclaim(ctx, func(pod string) bool {
+		if running == nil {
+			running = map[string]bool{}
+			for s, err := range b.Watch(ctx) {
+				if err != nil {
+					return true // not known: it may run
+				}
+				if s.Synced {
+					break
+				}
+				running[s.Pod] = s.Phase == runner.PhaseCreated || s.Phase == runner.PhaseRunning
+			}
+		}
+		return running[pod]
+	})
+	return err
+}
+
 // nameInterrupted tells of runs that have lost their driver.
 func (g *globals) nameInterrupted(ctx context.Context) {
 	db, err := g.database(ctx)
@@ -373,13 +398,18 @@ func (g *globals) detach(id string, lock *runLock) error {
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("start the driver of run %s: %w", id, err)
 	}
+	died := make(chan error, 1)
+	go func() { died <- cmd.Wait() }()
 	for range 100 { // until it drives, so that who asks next sees it
-		if g.driven(id) || ended(cmd.Process) {
+		if g.driven(id) {
 			break
 		}
-		time.Sleep(20 * time.Millisecond)
+		select {
+		case <-died:
+			return g.diedEarly(id, log.Name())
+		case <-time.After(20 * time.Millisecond):
+		}
 	}
-	_ = cmd.Process.Release()
 	if g.Output == "json" || g.Output == "yaml" {
 		return g.printDocument(map[string]any{"run": map[string]any{"id": id}})
 	}
@@ -388,4 +418,21 @@ func (g *globals) detach(id string, lock *runLock) error {
 	return nil
 }
 
-func ended(p *os.Process) bool { return p.Signal(syscall.Signal(0)) != nil }
+// diedEarly says why a driver ended before it was seen to drive; a run that has
+// ended so quickly is no error.
+func (g *globals) diedEarly(id, log string) error {
+	db, err := g.database(context.Background())
+	if err != nil {
+		return err
+	}
+	run, _, err := db.LoadRun(context.Background(), id)
+	if err != nil {
+		return err
+	}
+	if run.State.Ended() {
+		fmt.Fprintln(g.Out, id)
+		return nil
+	}
+	text, _ := os.ReadFile(log)
+	return &interruptedError{run: id, err: fmt.Errorf("its driver ended: %s", strings.TrimSpace(string(text)))}
+}

@@ -18,9 +18,9 @@ import (
 	"github.com/wherry-ml/wherry/runner"
 )
 
-// Collect hands over outputs where they lie, in scratch directories of this
-// machine, else as copies that the engine's archive call brings; then the logs,
-// in one call for each container.
+// Collect hands over the logs, in one call for each container, and then outputs:
+// where they lie, in scratch directories of this machine, else as copies that the
+// engine's archive call brings.
 func (b *Backend) Collect(ctx context.Context, pod runner.Pod, to runner.Sink) (runner.Exit, error) {
 	e, err := b.connect.engine(ctx)
 	if err != nil {
@@ -30,17 +30,17 @@ func (b *Backend) Collect(ctx context.Context, pod runner.Pod, to runner.Sink) (
 	if err != nil {
 		return exit, err
 	}
-	for i, o := range pod.Outputs {
-		if err := b.collectOutput(ctx, e, pod, i, o, to); err != nil {
-			return exit, fmt.Errorf("output %q of pod %s: %w", o.Name, pod.Name, err)
-		}
-	}
 	for line, err := range b.Logs(ctx, pod.Name, runner.LogOptions{}) {
 		if err != nil {
 			return exit, err
 		}
 		if err := to.Line(line); err != nil {
 			return exit, err
+		}
+	}
+	for i, o := range pod.Outputs {
+		if err := b.collectOutput(ctx, e, pod, i, o, to); err != nil {
+			return exit, fmt.Errorf("output %q of pod %s: %w", o.Name, pod.Name, err)
 		}
 	}
 	return exit, nil

@@ -69,8 +69,8 @@ func (b *Backend) Ensure(ctx context.Context, gang []runner.Pod) error {
 	if err == nil {
 		err = b.startAll(ctx, e, pods)
 	}
-	if err != nil && ctx.Err() != nil {
-		return err // the caller went away, and will ask again: what has started is adopted then
+	if _, away := errors.AsType[*runner.UnavailableError](err); err != nil && (away || ctx.Err() != nil) {
+		return err // the caller will ask again: what has started is adopted then
 	}
 	if err != nil {
 		return errors.Join(err, b.undo(ctx, pods))
@@ -114,7 +114,7 @@ func (b *Backend) create(ctx context.Context, e *engine, gang []runner.Pod) ([]m
 		if err := b.ensureGangNetwork(ctx, e, p); err != nil {
 			return pods, err
 		}
-		m := made{pod: p, specs: specs, fresh: true}
+		m := made{pod: p, specs: specs}
 		err = b.createAll(ctx, e, &m)
 		pods = append(pods, m)
 		if err != nil {
@@ -129,10 +129,10 @@ func (b *Backend) create(ctx context.Context, e *engine, gang []runner.Pod) ([]m
 func (b *Backend) createAll(ctx context.Context, e *engine, m *made) error {
 	for i, s := range m.specs {
 		id, adopted, err := b.createOne(ctx, e, s)
-		m.fresh = m.fresh && !adopted
 		if err != nil {
 			return err
 		}
+		m.fresh = !adopted && (i == 0 || m.fresh)
 		if i == 0 {
 			m.first = id
 			b.noteCreated(m.pod.Name, id, adopted)

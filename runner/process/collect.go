@@ -9,7 +9,7 @@ import (
 	"github.com/wherry-ml/wherry/runner"
 )
 
-// Collect hands on the outputs of the ended pod where they lie, then its log, as
+// Collect hands on the log of the ended pod, then its outputs where they lie, as
 // runner.Backend says.
 func (b *Backend) Collect(ctx context.Context, pod runner.Pod, to runner.Sink) (runner.Exit, error) {
 	d := b.pod(pod.Name)
@@ -27,21 +27,21 @@ func (b *Backend) Collect(ctx context.Context, pod runner.Pod, to runner.Sink) (
 	if err != nil {
 		return runner.Exit{}, fmt.Errorf("collect pod %q: %w", pod.Name, err)
 	}
-	for _, o := range pod.Outputs {
-		if err := ctx.Err(); err != nil {
-			return runner.Exit{}, err
-		}
-		if err := s.output(o, to); err != nil {
-			return runner.Exit{}, fmt.Errorf("collect output %q of pod %q: %w", o.Name, pod.Name, err)
-		}
-	}
 	var failed error
 	err = b.logs(ctx, d, runner.LogOptions{}, func(l runner.Line) bool {
 		failed = to.Line(l)
 		return failed == nil
 	})
 	if err := errors.Join(failed, err); err != nil {
-		return runner.Exit{}, fmt.Errorf("collect the log of pod %q: %w", pod.Name, err)
+		return st.exit, fmt.Errorf("collect the log of pod %q: %w", pod.Name, err)
+	}
+	for _, o := range pod.Outputs {
+		if err := ctx.Err(); err != nil {
+			return st.exit, err
+		}
+		if err := s.output(o, to); err != nil {
+			return st.exit, fmt.Errorf("collect output %q of pod %q: %w", o.Name, pod.Name, err)
+		}
 	}
 	return st.exit, nil
 }
