@@ -278,14 +278,7 @@ func (d *drive) failWith(n *node, err error) {
 	if d.unavailable(err) {
 		return
 	}
-	text := err.Error()
-	if h, ok := errors.AsType[interface {
-		error
-		Hint() string
-	}](err); ok && h.Hint() != "" {
-		text += "; try: " + h.Hint()
-	}
-	d.end(n, Failed, text)
+	d.end(n, Failed, describeError(err))
 }
 
 // unavailable makes a backend that stays away the end of the drive: nothing is

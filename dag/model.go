@@ -120,7 +120,6 @@ type OutputParameter struct {
 type Origin struct {
 	Path string `json:"path,omitempty"` // file in the container, absolute or relative to the outputs directory
 	Text Text   `json:"text,omitempty"` // a text known before the start
-	JSON bool   `json:"json,omitempty"` // with Path: the file holds JSON, whatever the type
 }
 
 // OutputArtifact is an output artifact of a component.
