@@ -26,6 +26,10 @@ test: toolchain images crosscheck ## all tests, on a real engine
 bench: build images ## speed and size, as ratios measured in one run
 	CGO_ENABLED=1 $(GO) test -run='^$$' -bench=. -benchtime=1x ./e2e/bench/
 
+.PHONY: soak
+soak: toolchain ## long campaigns: 10,000 simulated schedules of the scheduler
+	CGO_ENABLED=1 $(GO) test -timeout 30m ./dag -run TestSimulation -sim.seeds 10000 -v
+
 .PHONY: lint
 lint: toolchain ## gofmt, go vet, staticcheck, and shellcheck where it is installed
 	@files=$$("$$($(GO) env GOROOT)/bin/gofmt" -l .); [ -z "$$files" ] || { echo "not gofmt'ed:" $$files; exit 1; }

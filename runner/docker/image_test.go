@@ -338,7 +338,7 @@ while [ $# -gt 0 ]; do
 	*) args+=("$1"); shift ;;
 	esac
 done
-DOCKER_BUILDKIT=0 exec ` + docker + ` build "${args[@]}"
+DOCKER_BUILDKIT=0 exec ` + docker + ` build --force-rm "${args[@]}"
 `
 	if err := os.WriteFile(dir+"/docker", []byte(script), 0o755); err != nil {
 		t.Fatal(err)
