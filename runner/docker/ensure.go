@@ -251,6 +251,9 @@ func (b *Backend) startFirst(ctx context.Context, e *engine, m made, since time.
 		err := e.ContainerStart(ctx, m.first, container.StartOptions{})
 		switch {
 		case err == nil:
+		case isClosing(err) && m.fresh:
+			_ = e.ContainerRemove(ctx, m.first, container.RemoveOptions{Force: true, RemoveVolumes: true}) // it never ran
+			return e.away(err, "start pod %s", m.pod.Name)
 		case isAway(err) || ctx.Err() != nil || isNotFound(err):
 			return e.failed(err, "start pod %s", m.pod.Name)
 		default:

@@ -21,14 +21,28 @@ func (e *engine) failed(err error, format string, args ...any) error {
 	if err == nil {
 		return nil
 	}
-	op := fmt.Sprintf(format, args...)
 	if isAway(err) {
-		return &runner.UnavailableError{
-			Backend: name, Tried: []string{e.end.String()}, Err: fmt.Errorf("%s: %w", op, err),
-			Mend: "see whether the engine runs: docker info",
+		return e.away(err, format, args...)
+	}
+	return fmt.Errorf("%s: %w", fmt.Sprintf(format, args...), plain(err))
+}
+
+func (e *engine) away(err error, format string, args ...any) error {
+	return &runner.UnavailableError{
+		Backend: name, Tried: []string{e.end.String()}, Err: fmt.Errorf("%s: %w", fmt.Sprintf(format, args...), err),
+		Mend: "see whether the engine runs: docker info",
+	}
+}
+
+// isClosing reports whether an answer is that of an engine which is being stopped:
+// it still answers while what it needs for a start is closed already.
+func isClosing(err error) bool {
+	for _, sign := range []string{"failed to update store for object type", "database not open", "client connection is closing", "transport is closing"} {
+		if strings.Contains(err.Error(), sign) {
+			return true
 		}
 	}
-	return fmt.Errorf("%s: %w", op, plain(err))
+	return false
 }
 
 // isAway reports whether err says that nobody answers, as opposed to an answer
