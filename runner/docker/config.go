@@ -111,8 +111,17 @@ func (c *dockerConfig) proxyEnv(host string) map[string]string {
 	return env
 }
 
-// hub is how config files call Docker's own registry.
-const hub = "https://index.docker.io/v1/"
+// hubKey is how config files call the registry of names without one.
+func hubKey(domain string) string { return "https://index." + domain + "/v1/" }
+
+// defaultDomain is the registry of image names that name none.
+func defaultDomain() string {
+	ref, err := reference.ParseNormalizedNamed("any")
+	if err != nil {
+		return ""
+	}
+	return reference.Domain(ref)
+}
 
 // auth returns the credentials for an image's registry, encoded for the
 // X-Registry-Auth header; empty where there are none.
@@ -123,8 +132,8 @@ func (c *dockerConfig) auth(image string) (string, error) {
 	}
 	domain := reference.Domain(ref)
 	key := domain
-	if domain == "docker.io" {
-		key = hub
+	if domain == defaultDomain() {
+		key = hubKey(domain)
 	}
 	conf, err := c.credentials(key, domain)
 	if err != nil || conf == (registry.AuthConfig{}) {
