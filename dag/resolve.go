@@ -208,7 +208,7 @@ type render struct {
 	dir  string // the attempt's outputs directory, in the container
 }
 
-func (r render) inputs() Values { return r.node.exec.Inputs }
+func (r render) inputs() Values { return r.withTaskConfig(r.node.exec.Inputs) }
 
 // text returns t with its placeholders replaced.
 func (r render) text(t Text) (string, error) {

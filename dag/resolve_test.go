@@ -165,18 +165,6 @@ func TestExecutorInput(t *testing.T) {
 	}
 }
 
-func TestImporterMetadata(t *testing.T) {
-	got, err := trainRender().metadata(map[string]any{
-		"a": "{{$.inputs.parameters['n']}} of {{$.inputs.parameters[\"rate\"]}}!", "b": 2.5, "c": "{{plain}}", "d": "",
-	})
-	if want := (map[string]any{"a": "7 of 7!", "b": 2.5, "c": "{{plain}}", "d": ""}); err != nil || !cmp.Equal(got, want) {
-		t.Errorf("got %v, %v; want %v", got, err, want)
-	}
-	if _, err := trainRender().metadata(map[string]any{"a": "{{$.inputs.parameters['x']}}"}); errorText(err) != `metadata "a": input parameter "x" has no value` {
-		t.Errorf("got %v", err)
-	}
-}
-
 func TestLocalPath(t *testing.T) {
 	for _, tt := range []struct{ uri, want string }{
 		{"/data/x.csv", "/data/x.csv"},
