@@ -25,7 +25,7 @@ func loadPipeline(path string, mounted []string) (*loaded, error) {
 		return nil, (&source.Error{File: path, Msg: "Python files are not compiled yet"}).
 			WithMend("compile it with your kfp: kfp dsl compile --py %s --output pipeline.yaml", path)
 	}
-	f, err := source.Read(path)
+	f, err := source.ReadPackage(path)
 	if err != nil {
 		return nil, err
 	}
