@@ -14,9 +14,10 @@ type Pipeline struct {
 	DisplayName string                `json:"displayName,omitempty"`
 	Description string                `json:"description,omitempty"`
 	Format      Format                `json:"format"`
-	File        string                `json:"file,omitempty"` // as the person named it
-	Components  map[string]*Component `json:"components"`     // by name; they may refer to each other, also in a circle
-	Root        string                `json:"root"`           // name of the component that a run executes
+	File        string                `json:"file,omitempty"`     // as the person named it
+	Components  map[string]*Component `json:"components"`         // by name; they may refer to each other, also in a circle
+	Root        string                `json:"root"`               // name of the component that a run executes
+	Deadline    time.Duration         `json:"deadline,omitempty"` // of the whole run, in nanoseconds; 0: none
 	Notes       []string              `json:"notes,omitempty"`
 	// Unsupported is what the file asks for and no backend of this version can
 	// run yet. Such a pipeline is refused before anything starts.

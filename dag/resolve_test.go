@@ -198,8 +198,9 @@ func TestLocalPath(t *testing.T) {
 func TestResolveInputs(t *testing.T) {
 	model := Artifact{Name: "model", Digest: "sha256:m"}
 	s := &scope{
-		inputs: Values{Parameters: map[string]any{"size": 3.0}, Artifacts: map[string][]Artifact{"seed": {{Digest: "sha256:s"}}}},
-		nodes: map[string]*node{"a": {exec: &Execution{Outputs: Values{
+		inputs:  Values{Parameters: map[string]any{"size": 3.0}, Artifacts: map[string][]Artifact{"seed": {{Digest: "sha256:s"}}}},
+		setting: &setting{run: &Run{ID: "r1"}},
+		nodes: map[string]*node{"a": {exec: &Execution{State: Succeeded, Outputs: Values{
 			Parameters: map[string]any{"x": 2.0, "empty": nil}, Artifacts: map[string][]Artifact{"model": {model}},
 		}}}},
 	}
@@ -222,10 +223,10 @@ func TestResolveInputs(t *testing.T) {
 		{"null is the default", Parameter{HasDefault: true, Default: "d"}, of(&Source{Constant: &Constant{nil}}), "d", ""},
 		{"default is coerced", Parameter{Type: TypeInteger, HasDefault: true, Default: 4.0}, nil, int64(4), ""},
 		{"optional", Parameter{Optional: true, HasDefault: true, Default: "d"}, of(&Source{Task: "a", Output: "none"}), "absent", ""},
-		{"later", Parameter{}, of(&Source{Item: true}), "absent", `input parameter "in": its source can't be evaluated yet`},
+		{"no source", Parameter{}, of(&Source{}), "absent", `input parameter "in" has no value: its source can't be evaluated`},
 	} {
 		n := &node{task: &Task{Parameters: tt.src}, exec: &Execution{}, comp: &Component{Pod: &Pod{}, Inputs: Inputs{Parameters: map[string]*Parameter{"in": &tt.param}}}}
-		v, err := s.resolveInputs(&Run{ID: "r1"}, n)
+		v, err := s.resolveInputs(n)
 		got, ok := v.Parameters["in"]
 		if !ok {
 			got = "absent"
@@ -238,12 +239,12 @@ func TestResolveInputs(t *testing.T) {
 		task: &Task{Artifacts: map[string]*Source{"m": {Task: "a", Output: "model"}, "s": {Input: "seed"}, "o": {Task: "a", Output: "none"}}},
 		exec: &Execution{}, comp: &Component{Inputs: Inputs{Artifacts: map[string]*ArtifactPort{"m": {}, "s": {}, "o": {Optional: true}}}},
 	}
-	v, err := s.resolveInputs(&Run{}, n)
+	v, err := s.resolveInputs(n)
 	if want := (map[string][]Artifact{"m": {model}, "s": {{Digest: "sha256:s"}}}); err != nil || !cmp.Equal(v.Artifacts, want) {
 		t.Errorf("artifacts: got %v, %v; want %v", v.Artifacts, err, want)
 	}
 	n.comp.Inputs.Artifacts["o"].Optional = false
-	if _, err := s.resolveInputs(&Run{}, n); errorText(err) != `input artifact "o" has no value` {
+	if _, err := s.resolveInputs(n); errorText(err) != `input artifact "o" has no value` {
 		t.Errorf("a missing artifact: %v", err)
 	}
 }
@@ -262,7 +263,7 @@ func TestGraphOutputs(t *testing.T) {
 			Artifacts:  map[string]*OutputArtifact{"m": {Select: []*Source{{Task: "d", Output: "m"}, {Task: "b", Output: "m"}}}},
 		}},
 	}
-	v := s.outputs(&Run{})
+	v := s.outputs()
 	if want := map[string]any{"first": "b"}; !cmp.Equal(v.Parameters, want) {
 		t.Errorf("parameters %v, want %v: the first whose task succeeded", v.Parameters, want)
 	}

@@ -155,7 +155,7 @@ func (v *validator) source(c *Component, t *Task, s *Source, artifact bool) erro
 	case s.Status != "":
 		return v.known(pos, fmt.Sprintf("task %q: asks for the status of unknown task", t.Name), s.Status, sortedKeys(c.Graph.Tasks))
 	}
-	for _, part := range s.Concat {
+	for _, part := range s.parts() {
 		if err := v.source(c, t, part, artifact); err != nil {
 			return err
 		}
@@ -317,10 +317,13 @@ func (s *Source) tasks(seen map[string]bool) {
 	if s.Status != "" {
 		seen[s.Status] = true
 	}
-	for _, part := range s.Concat {
+	for _, part := range s.parts() {
 		part.tasks(seen)
 	}
 }
+
+// parts are the sources that s is made of.
+func (s *Source) parts() []*Source { return s.Concat }
 
 func (v *validator) known(pos source.Pos, what, name string, known []string) error {
 	for _, k := range known {

@@ -233,7 +233,8 @@ func aliases(p *dag.Pipeline, proj *project) map[string]dag.Alias {
 func bindParameters(p *dag.Pipeline, f runFlags, proj *project) (map[string]any, error) {
 	values := map[string]any{}
 	for k, v := range proj.Params {
-		if _, ok := p.Components[p.Root].Inputs.Parameters[k]; ok { // it may serve several pipelines
+		inputs := p.Components[p.Root].Inputs
+		if inputs.Parameters[k] != nil || inputs.Artifacts[k] != nil { // it may serve several pipelines
 			values[k] = v
 		}
 	}
@@ -263,7 +264,36 @@ func bindParameters(p *dag.Pipeline, f runFlags, proj *project) (map[string]any,
 		text[name] = value
 		delete(values, name)
 	}
+	if err := giveArtifacts(p, text, values); err != nil {
+		return nil, err
+	}
 	return p.Bind(text, values)
+}
+
+// giveArtifacts binds the pipeline's input artifacts. Paths on the command line
+// are relative to the current directory, as everything there.
+func giveArtifacts(p *dag.Pipeline, text map[string]string, values map[string]any) error {
+	given := map[string]string{}
+	for name := range p.Components[p.Root].Inputs.Artifacts {
+		uri, ok := text[name]
+		if v, isText := values[name].(string); !ok && isText {
+			uri, ok = v, true
+		}
+		delete(text, name)
+		delete(values, name)
+		if !ok {
+			continue
+		}
+		if uri != "" && !strings.Contains(uri, "://") {
+			path, err := filepath.Abs(uri)
+			if err != nil {
+				return err
+			}
+			uri = path
+		}
+		given[name] = uri
+	}
+	return p.GiveArtifacts(given)
 }
 
 // checkSizes refuses, before anything starts, what can never fit this machine.
