@@ -80,6 +80,7 @@ func (d *drive) openLoop(n *node) {
 		n.exec.State = Running
 		n.exec.Started = time.Now()
 		d.change(n)
+		d.note("%s: a loop over %d items", n.exec.Path, len(items))
 	}
 	n.inner = newLoop(n, items)
 	if len(items) == 0 {
