@@ -108,20 +108,12 @@ func (s *scope) whole(n *node, src *Source) (any, bool, error) {
 	case src.Run != "":
 		x, err := runValue(s.run, n, src.Run)
 		return x, err == nil, err
-	case len(src.Concat) > 0:
-		text := ""
-		for _, part := range src.Concat {
-			x, ok, err := s.value(n, part)
-			if err != nil {
-				return nil, false, err
-			}
-			if ok {
-				text += FormatValue(x)
-			}
-		}
-		return text, true, nil
 	}
-	return nil, false, errors.New("its source can't be evaluated")
+	x, err := src.compose(func(part *Source) (any, error) {
+		x, _, err := s.value(n, part)
+		return x, err
+	})
+	return x, err == nil, err
 }
 
 // handedOn are the outputs of a task: a failed or skipped one has none.
@@ -185,6 +177,8 @@ func runValue(run *Run, n *node, name string) (string, error) {
 		return (&setting{run: run}).resourceName(), nil
 	case "pipeline_job_uuid":
 		return run.ID, nil
+	case "workspace_path":
+		return workspacePath(run), nil
 	case "pipeline_root":
 		return "wherry://" + run.ID, nil
 	case "pipeline_job_create_time_utc", "pipeline_job_schedule_time_utc":
@@ -244,12 +238,17 @@ func (r render) ref(ref *Ref) (string, error) {
 		return FormatValue(x), nil
 	case RefOutputValue:
 		return r.parameterPath(ref.Name), nil
+	case RefWorkspace:
+		return workspacePath(r.run), nil
 	case RefRun:
 		return runValue(r.run, r.node, ref.Name)
 	case RefInputArtifact, RefInputURI, RefInputPath, RefInputMetadata:
 		list := r.inputs().Artifacts[ref.Name]
 		if len(list) == 0 {
 			return "", fmt.Errorf("input artifact %q has no value", ref.Name)
+		}
+		if ref.Kind == RefInputPath {
+			return r.inputPath(list[0]), nil
 		}
 		return artifactRef(ref, list[0], r.artifactJSON(list)), nil
 	case RefOutputArtifact, RefOutputURI, RefOutputPath, RefOutputMetadata:

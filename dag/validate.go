@@ -51,13 +51,13 @@ type validator struct {
 
 func (v *validator) component(c *Component) error {
 	bodies := 0
-	for _, set := range []bool{c.Graph != nil, c.Pod != nil, c.Importer != nil} {
+	for _, set := range []bool{c.Graph != nil, c.Pod != nil, c.Importer != nil, c.Claim != nil} {
 		if set {
 			bodies++
 		}
 	}
 	if bodies != 1 {
-		return v.f.Errorf(c.Pos, "component %q must have exactly one of a graph, a container and an importer", c.Name)
+		return v.f.Errorf(c.Pos, "component %q must have exactly one of a graph, a container, an importer and a claim", c.Name)
 	}
 	if c.Pod != nil {
 		return v.pod(c)
@@ -327,7 +327,19 @@ func (s *Source) tasks(seen map[string]bool) {
 }
 
 // parts are the sources that s is made of.
-func (s *Source) parts() []*Source { return s.Concat }
+func (s *Source) parts() []*Source {
+	if len(s.Fields) == 0 {
+		return append(s.Concat[:len(s.Concat):len(s.Concat)], s.List...)
+	}
+	var parts []*Source
+	for _, name := range sortedKeys(s.Fields) {
+		parts = append(parts, s.Fields[name])
+		if key := s.Keys[name]; key != nil {
+			parts = append(parts, key)
+		}
+	}
+	return parts
+}
 
 func (v *validator) known(pos source.Pos, what, name string, known []string) error {
 	for _, k := range known {

@@ -1,57 +1,52 @@
 package dag
 
 import (
+	"errors"
 	"fmt"
 	"maps"
+	"strings"
 )
 
-// own returns the value of a source that is made of the execution's own inputs:
-// an importer's metadata, a pod's task config. An input without a value is null,
-// and nothing in a text.
-func (r render) own(src *Source) (any, error) {
+// compose returns the value of a source that is made of others; value evaluates
+// these. What has no value is null, and nothing in a text.
+func (s *Source) compose(value func(*Source) (any, error)) (any, error) {
 	switch {
-	case src.Constant != nil:
-		return src.Constant.Value, nil
-	case src.Input != "":
-		return r.node.exec.Inputs.Parameters[src.Input], nil
-	case src.Run != "":
-		return runValue(r.run, r.node, src.Run)
-	case src.Concat != nil:
-		text := ""
-		for _, part := range src.Concat {
-			x, err := r.own(part)
+	case s.Concat != nil:
+		var text strings.Builder
+		for _, part := range s.Concat {
+			x, err := value(part)
 			if err != nil {
 				return nil, err
 			}
 			if x != nil {
-				text += FormatValue(x)
+				text.WriteString(FormatValue(x))
 			}
 		}
-		return text, nil
-	case src.List != nil:
-		list := make([]any, len(src.List))
-		for i, item := range src.List {
+		return text.String(), nil
+	case s.List != nil:
+		list := make([]any, len(s.List))
+		for i, item := range s.List {
 			var err error
-			if list[i], err = r.own(item); err != nil {
-				return nil, err
+			if list[i], err = value(item); err != nil {
+				return nil, fmt.Errorf("item %d: %w", i, err)
 			}
 		}
 		return list, nil
-	case src.Fields != nil:
-		return r.ownFields(src)
+	case s.Fields != nil:
+		return s.composeFields(value)
 	}
-	return nil, fmt.Errorf("its source can't be evaluated")
+	return nil, errors.New("its source can't be evaluated")
 }
 
-func (r render) ownFields(src *Source) (any, error) {
-	fields := make(map[string]any, len(src.Fields))
-	for _, name := range sortedKeys(src.Fields) {
-		x, err := r.own(src.Fields[name])
+func (s *Source) composeFields(value func(*Source) (any, error)) (any, error) {
+	fields := make(map[string]any, len(s.Fields))
+	for _, name := range sortedKeys(s.Fields) {
+		x, err := value(s.Fields[name])
 		if err != nil {
 			return nil, fmt.Errorf("%q: %w", name, err)
 		}
-		if key := src.Keys[name]; key != nil {
-			k, err := r.own(key)
+		if key := s.Keys[name]; key != nil {
+			k, err := value(key)
 			if err != nil {
 				return nil, fmt.Errorf("%q: %w", name, err)
 			}
@@ -60,6 +55,20 @@ func (r render) ownFields(src *Source) (any, error) {
 		fields[name] = x
 	}
 	return fields, nil
+}
+
+// own returns the value of a source that is made of the execution's own inputs:
+// an importer's metadata, a pod's task config.
+func (r render) own(src *Source) (any, error) {
+	switch {
+	case src.Constant != nil:
+		return src.Constant.Value, nil
+	case src.Input != "":
+		return r.node.exec.Inputs.Parameters[src.Input], nil
+	case src.Run != "":
+		return runValue(r.run, r.node, src.Run)
+	}
+	return src.compose(r.own)
 }
 
 // metadata returns an importer's metadata.

@@ -27,7 +27,7 @@ func TestImporterMetadata(t *testing.T) {
 	}
 	for bad, want := range map[*Source]string{
 		{Constant: &Constant{"a"}}: `metadata must be a struct, not "a"`,
-		{Fields: map[string]*Source{"a": {List: []*Source{{Run: "no_such"}}}}}: `metadata: "a": the placeholder "no_such" has no value here`,
+		{Fields: map[string]*Source{"a": {List: []*Source{{Run: "no_such"}}}}}: `metadata: "a": item 0: the placeholder "no_such" has no value here`,
 		{Task: "t", Output: "o"}: "metadata: its source can't be evaluated",
 	} {
 		r.node.comp.Importer.Metadata = bad
