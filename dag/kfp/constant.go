@@ -76,7 +76,7 @@ func (t *taskTranslator) constant(name, about string, v any, pos source.Pos) (*d
 			src = &dag.Source{Run: ref.Name, Pos: pos}
 		case ref.Kind == dag.RefWorkspace:
 			src = &dag.Source{Run: "workspace_path", Pos: pos}
-			t.refuse(workspace, about, pos)
+			t.out.Workspace = true
 		case ref.Name == t.item:
 			src = &dag.Source{Item: true, Pos: pos}
 		default:

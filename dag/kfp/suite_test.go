@@ -99,8 +99,6 @@ var refusals = map[string]string{
 	"dagout.oneofArtifacts":          "OneOf",
 	"in.taskFinalStatus":             "taskFinalStatus",
 	"in.parameterExpressionSelector": "parameterExpressionSelector",
-	"pipelineConfig.workspace":       "the workspace",
-	"k8s-pvc":                        "creating or deleting",
 	"root-artifact-input":            "an artifact as input",
 	"remote-import:gs":               "gs:// import",
 	"artifactListInput":              "a list of artifacts as input",
@@ -146,12 +144,6 @@ func wantRefusals(row map[string]string) []string {
 		if as := refusals[word]; as != "" && word != spared[filepath.Base(row["path"])] {
 			want[as] = true
 		}
-		for field := range strings.SplitSeq(strings.TrimPrefix(word, "k8s:"), ",") {
-			switch field {
-			case "secretAsEnv", "secretAsVolume", "configMapAsEnv", "configMapAsVolume", "pvcMount", "fieldPathAsEnv":
-				want["kubernetes: "+field] = true
-			}
-		}
 	}
 	for _, w := range missed[filepath.Base(row["path"])] {
 		want[w] = true
@@ -160,7 +152,7 @@ func wantRefusals(row map[string]string) []string {
 }
 
 // gotRefusals returns what a pipeline is refused for, by the words of refusals;
-// what always goes with a loop or the workspace is left out.
+// what always goes with a loop is left out.
 func gotRefusals(p *dag.Pipeline) []string {
 	got := map[string]bool{}
 	for _, u := range p.Unsupported {
@@ -170,7 +162,7 @@ func gotRefusals(p *dag.Pipeline) []string {
 				what = prefix
 			}
 		}
-		if what != "collected outputs" && what != "downloadToWorkspace" {
+		if what != "collected outputs" {
 			got[what] = true
 		}
 	}
@@ -181,8 +173,9 @@ func gotRefusals(p *dag.Pipeline) []string {
 var runnable = []string{
 	"artifact_custom_path", "artifact_directory", "artifacts_chain", "artifacts_visual", "caching", "container_artifacts",
 	"container_placeholders", "display_names", "env_vars", "failing_step", "hanging_step",
-	"ignore_upstream_failure", "nested_pipelines", "optional_inputs", "packages_to_install", "params_fstring",
+	"ignore_upstream_failure", "kubernetes_mounts", "nested_pipelines", "optional_inputs", "packages_to_install", "params_fstring",
 	"params_types", "placeholders", "resources", "retry_exhausted", "retry_until_ready", "same_component_twice",
+	"workspace",
 }
 
 func TestOwn(t *testing.T) {

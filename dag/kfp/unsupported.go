@@ -26,14 +26,10 @@ const (
 	rootArtifact       construct = "an artifact as input"
 	schemaURI          construct = "schemaUri"
 	remoteImport       construct = "import"
-	importToWorkspace  construct = "downloadToWorkspace"
-	workspace          construct = "the workspace ({{$.workspace_path}})"
 	resolver           construct = "resolver"
 	customJob          construct = "customJob"
 	taskConfig         construct = "taskConfigPassthroughs"
 	platformSpecs      construct = "singlePlatformSpecs"
-	volumeClaim        construct = "creating or deleting a Kubernetes volume claim"
-	kubernetes         construct = "kubernetes:"
 )
 
 // refuse records that the pipeline needs c, for what about says.
