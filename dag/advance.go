@@ -54,6 +54,8 @@ func (d *drive) settle(n *node) {
 		d.open(n)
 	case n.comp.Importer != nil:
 		d.importArtifact(n)
+	case n.comp.Claim != nil:
+		d.claim(n)
 	default:
 		d.prepare(n)
 	}
@@ -285,6 +287,9 @@ func (d *drive) imported(n *node, uri, digest string, size int64, err error) {
 		d.failWith(n, err)
 		return
 	}
+	if spec.Workspace && d.run.Options.Workspace == "" { // else it is not where KFP's code would look
+		metadata[workspaceMark] = true
+	}
 	n.exec.Outputs = Values{Parameters: map[string]any{}, Artifacts: map[string][]Artifact{}}
 	for name := range n.comp.Outputs.Artifacts {
 		n.exec.Outputs.Artifacts[name] = []Artifact{{
@@ -361,7 +366,7 @@ func (d *drive) close(s *scope) {
 // finish ends the run once its tasks have ended and what they left on the engine
 // is gone: then nobody has to look after it any more. It reports whether it did.
 func (d *drive) finish() bool {
-	if d.root == nil || d.root.open > 0 || d.cleaning > 0 || d.run.State.Ended() {
+	if d.root == nil || d.root.open > 0 || d.cleaning > 0 || d.run.State.Ended() || d.clearWorkspace() {
 		return false
 	}
 	d.run.State, d.run.Error = d.root.result()

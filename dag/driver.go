@@ -118,6 +118,7 @@ type drive struct {
 	fatal    error
 	canceled bool // Cancel was seen
 	expired  bool // canceled by the pipeline's deadline
+	cleared  bool // the workspace was seen to
 	killed   bool
 }
 

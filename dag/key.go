@@ -32,7 +32,7 @@ func keyParts(run *Run, n *node) map[string]string {
 		parts[prefix+"workdir"] = c.WorkDir
 		parts[prefix+"user"] = c.User
 		for _, e := range c.Env {
-			parts[prefix+"env "+e.Name] = short(jsonText(e.Value))
+			parts[prefix+"env "+e.Name] = short(e.keyText())
 		}
 		for _, req := range n.image[i].requirements {
 			parts[prefix+"requirement "+req] = req
@@ -52,6 +52,8 @@ func keyParts(run *Run, n *node) map[string]string {
 	for name, o := range n.comp.Outputs.Artifacts {
 		parts["output artifact "+name] = short(jsonText([]any{o.Type, o.Path, o.Metadata}))
 	}
+	render{run: run, node: n}.givenParts(parts)
+	mountParts(parts, n.comp.Pod)
 	parts["platform"] = run.Options.Platform
 	parts["format key"] = n.task.CacheKey
 	inputParts(parts, n)

@@ -14,10 +14,11 @@ type Pipeline struct {
 	DisplayName string                `json:"displayName,omitempty"`
 	Description string                `json:"description,omitempty"`
 	Format      Format                `json:"format"`
-	File        string                `json:"file,omitempty"`     // as the person named it
-	Components  map[string]*Component `json:"components"`         // by name; they may refer to each other, also in a circle
-	Root        string                `json:"root"`               // name of the component that a run executes
-	Deadline    time.Duration         `json:"deadline,omitempty"` // of the whole run, in nanoseconds; 0: none
+	File        string                `json:"file,omitempty"`      // as the person named it
+	Components  map[string]*Component `json:"components"`          // by name; they may refer to each other, also in a circle
+	Root        string                `json:"root"`                // name of the component that a run executes
+	Deadline    time.Duration         `json:"deadline,omitempty"`  // of the whole run, in nanoseconds; 0: none
+	Workspace   bool                  `json:"workspace,omitempty"` // tasks may share a directory of the run
 	Notes       []string              `json:"notes,omitempty"`
 	// Unsupported is what the file asks for and no backend of this version can
 	// run yet. Such a pipeline is refused before anything starts.
@@ -39,8 +40,8 @@ type Unsupported struct {
 	Pos  source.Pos `json:"pos"`
 }
 
-// Component is something that a task runs. Exactly one of Graph, Pod and
-// Importer is set.
+// Component is something that a task runs. Exactly one of Graph, Pod, Importer
+// and Claim is set.
 type Component struct {
 	Name     string     `json:"name"`
 	Inputs   Inputs     `json:"inputs"`
@@ -48,6 +49,7 @@ type Component struct {
 	Graph    *Graph     `json:"graph,omitempty"`
 	Pod      *Pod       `json:"pod,omitempty"`
 	Importer *Importer  `json:"importer,omitempty"`
+	Claim    *Claim     `json:"claim,omitempty"`
 	Pos      source.Pos `json:"pos"`
 }
 
@@ -240,6 +242,9 @@ type Pod struct {
 	// that of the input artifacts named in From, and at the end it is the output
 	// artifact Name.
 	Directories []Directory `json:"directories,omitempty"`
+	// Volumes are mounted where Container.Mounts says.
+	Volumes  []Volume  `json:"volumes,omitempty"`
+	Metadata *Metadata `json:"metadata,omitempty"` // what the labels and annotations of field paths are
 	// Executor is true where the KFP executor contract holds: outputs are also
 	// read from the executor output file, which wins over single files.
 	Executor bool          `json:"executor,omitempty"`
@@ -265,16 +270,18 @@ type Container struct {
 	Env          []EnvVar            `json:"env,omitempty"`
 	WorkDir      string              `json:"workDir,omitempty"`
 	User         string              `json:"user,omitempty"`
+	Mounts       []VolumeMount       `json:"mounts,omitempty"`
 	Resources    Resources           `json:"resources"`
 	PullPolicy   runner.PullPolicy   `json:"pullPolicy,omitempty"`
 	Requirements runner.Requirements `json:"requirements,omitempty"` // that the command installs by pip
 	Pos          source.Pos          `json:"pos"`
 }
 
-// EnvVar is an environment variable with placeholders.
+// EnvVar is an environment variable: text with placeholders, or what From says.
 type EnvVar struct {
-	Name  string `json:"name"`
-	Value Text   `json:"value"`
+	Name  string   `json:"name"`
+	Value Text     `json:"value"`
+	From  *EnvFrom `json:"from,omitempty"`
 }
 
 // Resources are Kubernetes quantities ("250m", "4Gi") with placeholders.
@@ -293,4 +300,6 @@ type Importer struct {
 	Type     ArtifactType   `json:"type"`
 	Metadata map[string]any `json:"metadata,omitempty"` // strings may hold {{$.inputs.parameters['x']}}
 	Reimport bool           `json:"reimport,omitempty"`
+	// Workspace is true where those that take the artifact see it in the workspace.
+	Workspace bool `json:"workspace,omitempty"`
 }

@@ -185,6 +185,8 @@ func runValue(run *Run, n *node, name string) (string, error) {
 		return (&setting{run: run}).resourceName(), nil
 	case "pipeline_job_uuid":
 		return run.ID, nil
+	case "workspace_path":
+		return workspacePath(run), nil
 	case "pipeline_root":
 		return "wherry://" + run.ID, nil
 	case "pipeline_job_create_time_utc", "pipeline_job_schedule_time_utc":
@@ -244,12 +246,17 @@ func (r render) ref(ref *Ref) (string, error) {
 		return FormatValue(x), nil
 	case RefOutputValue:
 		return r.parameterPath(ref.Name), nil
+	case RefWorkspace:
+		return workspacePath(r.run), nil
 	case RefRun:
 		return runValue(r.run, r.node, ref.Name)
 	case RefInputArtifact, RefInputURI, RefInputPath, RefInputMetadata:
 		list := r.inputs().Artifacts[ref.Name]
 		if len(list) == 0 {
 			return "", fmt.Errorf("input artifact %q has no value", ref.Name)
+		}
+		if ref.Kind == RefInputPath {
+			return r.inputPath(list[0]), nil
 		}
 		return artifactRef(ref, list[0], r.artifactJSON(list)), nil
 	case RefOutputArtifact, RefOutputURI, RefOutputPath, RefOutputMetadata:

@@ -143,6 +143,8 @@ func (d *drive) adopt() error {
 			d.expand(n, n.comp, n.scopeInputs())
 		case n.comp.Importer != nil:
 			d.importArtifact(n)
+		case n.comp.Claim != nil:
+			d.claim(n)
 		default:
 			d.adoptPod(n, pods)
 		}

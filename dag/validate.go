@@ -47,13 +47,13 @@ type validator struct {
 
 func (v *validator) component(c *Component) error {
 	bodies := 0
-	for _, set := range []bool{c.Graph != nil, c.Pod != nil, c.Importer != nil} {
+	for _, set := range []bool{c.Graph != nil, c.Pod != nil, c.Importer != nil, c.Claim != nil} {
 		if set {
 			bodies++
 		}
 	}
 	if bodies != 1 {
-		return v.f.Errorf(c.Pos, "component %q must have exactly one of a graph, a container and an importer", c.Name)
+		return v.f.Errorf(c.Pos, "component %q must have exactly one of a graph, a container, an importer and a claim", c.Name)
 	}
 	if c.Pod != nil {
 		return v.pod(c)
