@@ -28,6 +28,7 @@ type runFlags struct {
 	name        string
 	platform    string
 	network     string
+	python      pythonFlags
 	maxParallel int
 	cache       bool
 	noCache     bool
@@ -46,6 +47,8 @@ sources have not changed is taken from the cache. A wherry.yaml beside the file,
 in a folder above it, says what image names mean here, what is mounted, and more.`,
 		Example: `  wherry run pipeline.yaml
   wherry run pipeline.yaml -p learning_rate=0.1 -v ./src:/app:ro
+  wherry run pipeline.py                  # compiled with your kfp
+  wherry run steps.py --component train -p epochs=3
   wherry run pipeline.yaml --dry-run
   wherry run pipeline.yaml -o json | jq .run.outputs`,
 		Args: cobra.ExactArgs(1),
@@ -66,6 +69,7 @@ in a folder above it, says what image names mean here, what is mounted, and more
 	fl.BoolVar(&f.cache, "cache", false, "use the cache, whatever the file says")
 	fl.BoolVar(&f.noCache, "no-cache", false, "run every step, cached or not")
 	fl.BoolVar(&f.dryRun, "dry-run", false, "read, check and print the plan; needs no engine and changes nothing")
+	f.python.add(fl)
 	fl.BoolVarP(&f.detach, "detach", "d", false, "go on in the background and print the run's id")
 	return cmd
 }
@@ -140,7 +144,7 @@ func (g *globals) prepareRun(ctx context.Context, f runFlags) (*job, error) {
 	if err != nil {
 		return nil, err
 	}
-	l, err := loadPipeline(f.file, mounted)
+	l, err := g.loadAny(ctx, f, mounted)
 	if err != nil {
 		return nil, err
 	}
@@ -233,7 +237,8 @@ func aliases(p *dag.Pipeline, proj *project) map[string]dag.Alias {
 func bindParameters(p *dag.Pipeline, f runFlags, proj *project) (map[string]any, error) {
 	values := map[string]any{}
 	for k, v := range proj.Params {
-		if _, ok := p.Components[p.Root].Inputs.Parameters[k]; ok { // it may serve several pipelines
+		inputs := p.Components[p.Root].Inputs
+		if inputs.Parameters[k] != nil || inputs.Artifacts[k] != nil { // it may serve several pipelines
 			values[k] = v
 		}
 	}
@@ -263,7 +268,36 @@ func bindParameters(p *dag.Pipeline, f runFlags, proj *project) (map[string]any,
 		text[name] = value
 		delete(values, name)
 	}
+	if err := giveArtifacts(p, text, values); err != nil {
+		return nil, err
+	}
 	return p.Bind(text, values)
+}
+
+// giveArtifacts binds the pipeline's input artifacts. Paths on the command line
+// are relative to the current directory, as everything there.
+func giveArtifacts(p *dag.Pipeline, text map[string]string, values map[string]any) error {
+	given := map[string]string{}
+	for name := range p.Components[p.Root].Inputs.Artifacts {
+		uri, ok := text[name]
+		if v, isText := values[name].(string); !ok && isText {
+			uri, ok = v, true
+		}
+		delete(text, name)
+		delete(values, name)
+		if !ok {
+			continue
+		}
+		if uri != "" && !strings.Contains(uri, "://") {
+			path, err := filepath.Abs(uri)
+			if err != nil {
+				return err
+			}
+			uri = path
+		}
+		given[name] = uri
+	}
+	return p.GiveArtifacts(given)
 }
 
 // checkSizes refuses, before anything starts, what can never fit this machine.

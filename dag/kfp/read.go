@@ -136,7 +136,6 @@ func (t *translator) pipeline() error {
 	}
 	root.Pos = t.spec.At["root"]
 	t.out.Components[t.out.Root] = root
-	t.refuseRootArtifacts()
 	if err := t.applyRuntime(root); err != nil {
 		return err
 	}
