@@ -100,8 +100,8 @@ func TestLoopOverContainer(t *testing.T) {
 		if want := any([]any{"<a5>", "<b5>"}); run.State != Succeeded || !cmp.Equal(run.Outputs.Parameters["all"], want) {
 			s.t.Errorf("run %s %q, outputs %v, want %v\n%s", run.State, run.Error, run.Outputs.Parameters, want, states(got))
 		}
-		if want := map[string]any{"x": "b", "same": int64(5)}; !cmp.Equal(got["loop[1]"].Inputs.Parameters, want) {
-			s.t.Errorf("loop[1] is stored with %v, want %v", got["loop[1]"].Inputs.Parameters, want)
+		if in := jsonText(got["loop[1]"].Inputs.Parameters); in != `{"same":5,"x":"b"}` {
+			s.t.Errorf("loop[1] is stored with %s: its container sees both", in)
 		}
 	})
 }
