@@ -147,11 +147,12 @@ func cleanUp(home string) {
 	for _, pid := range processesOf(home) {
 		_ = syscall.Kill(pid, syscall.SIGKILL)
 	}
-	ids, err := containersOf(home)
-	if err != nil || len(ids) == 0 {
-		return
+	if ids, err := containersOf(home); err == nil && len(ids) > 0 {
+		_ = exec.Command("docker", append([]string{"rm", "-fv"}, ids...)...).Run()
 	}
-	_ = exec.Command("docker", append([]string{"rm", "-fv"}, ids...)...).Run()
+	if names, err := volumesOf(home); err == nil && len(names) > 0 {
+		_ = exec.Command("docker", append([]string{"volume", "rm", "-f"}, names...)...).Run()
+	}
 }
 
 // processesOf lists the processes that were given this home: detached drivers,
