@@ -282,7 +282,7 @@ func (d *drive) imported(n *node, uri, digest string, size int64, err error) {
 		return
 	}
 	spec := n.comp.Importer
-	metadata, err := render{run: d.run, node: n}.metadata(spec.Metadata)
+	metadata, err := render{run: d.run, node: n}.metadata()
 	if err != nil {
 		d.failWith(n, err)
 		return

@@ -36,7 +36,8 @@ const (
 
 // Unsupported is one construct that is read but can't be run.
 type Unsupported struct {
-	What string     `json:"what"` // "parameterIterator (a loop) of task \"train\""
+	What string     `json:"what"`           // "parameterIterator (a loop) of task \"train\""
+	Mend string     `json:"mend,omitempty"` // what to do instead, where no version will run it
 	Pos  source.Pos `json:"pos"`
 }
 
@@ -179,18 +180,24 @@ const (
 	OnFailure Predicate = "failure"   // FAILED
 )
 
-// Source says where a task's input comes from. Exactly one field is set.
+// Source says where a task's input comes from. Exactly one field is set, apart from
+// Output, Keys and Select.
 type Source struct {
-	Constant *Constant   `json:"constant,omitempty"`
-	Input    string      `json:"input,omitempty"`  // the enclosing component's input
-	Task     string      `json:"task,omitempty"`   // sibling task; with Output
-	Output   string      `json:"output,omitempty"` // its output's name
-	Status   string      `json:"status,omitempty"` // sibling task whose final status this is
-	Item     bool        `json:"item,omitempty"`   // the iterator's item
-	Run      string      `json:"run,omitempty"`    // what RefRun's Name of that name stands for; "workspace_path": RefWorkspace
-	Concat   []*Source   `json:"concat,omitempty"` // joined as text
-	Select   *Expression `json:"select,omitempty"` // applied to the value
-	Pos      source.Pos  `json:"pos"`
+	Constant *Constant `json:"constant,omitempty"`
+	Input    string    `json:"input,omitempty"`  // the enclosing component's input
+	Task     string    `json:"task,omitempty"`   // sibling task; with Output
+	Output   string    `json:"output,omitempty"` // its output's name
+	Status   string    `json:"status,omitempty"` // sibling task whose final status this is
+	Item     bool      `json:"item,omitempty"`   // the iterator's item
+	Run      string    `json:"run,omitempty"`    // what RefRun's Name of that name stands for; "workspace_path": RefWorkspace
+	Concat   []*Source `json:"concat,omitempty"` // joined as text
+	List     []*Source `json:"list,omitempty"`   // a list whose items need looking up
+	// Fields are a struct's, where some need looking up. Keys are those of Fields
+	// whose name does, and what it becomes.
+	Fields map[string]*Source `json:"fields,omitempty"`
+	Keys   map[string]*Source `json:"keys,omitempty"`
+	Select *Expression        `json:"select,omitempty"` // applied to the value
+	Pos    source.Pos         `json:"pos"`
 }
 
 // Constant is a value written in the file; a struct, so that null is one too.
@@ -247,9 +254,13 @@ type Pod struct {
 	Metadata *Metadata `json:"metadata,omitempty"` // what the labels and annotations of field paths are
 	// Executor is true where the KFP executor contract holds: outputs are also
 	// read from the executor output file, which wins over single files.
-	Executor bool          `json:"executor,omitempty"`
-	Timeout  time.Duration `json:"timeout,omitempty"` // of each attempt; a task's own wins
-	Retry    *Retry        `json:"retry,omitempty"`   // a task's own wins
+	Executor bool `json:"executor,omitempty"`
+	// TaskConfig is what inputs of TypeTaskConfig receive: the part of the
+	// container's own configuration that it hands on. Its sources of kind Input
+	// are the component's own.
+	TaskConfig *Source       `json:"taskConfig,omitempty"`
+	Timeout    time.Duration `json:"timeout,omitempty"` // of each attempt; a task's own wins
+	Retry      *Retry        `json:"retry,omitempty"`   // a task's own wins
 }
 
 // Directory is a directory that tasks hand on to each other.
@@ -296,10 +307,10 @@ type Resources struct {
 
 // Importer makes an artifact of data that exists.
 type Importer struct {
-	URI      *Source        `json:"uri"` // Constant, or Input: a parameter of the importer's component
-	Type     ArtifactType   `json:"type"`
-	Metadata map[string]any `json:"metadata,omitempty"` // strings may hold {{$.inputs.parameters['x']}}
-	Reimport bool           `json:"reimport,omitempty"`
+	URI      *Source      `json:"uri"` // Constant, or Input: a parameter of the importer's component
+	Type     ArtifactType `json:"type"`
+	Metadata *Source      `json:"metadataFrom,omitempty"` // a struct; Input as in URI
+	Reimport bool         `json:"reimport,omitempty"`
 	// Workspace is true where those that take the artifact see it in the workspace.
 	Workspace bool `json:"workspace,omitempty"`
 }

@@ -83,6 +83,8 @@ func (s *Source) describe() string {
 		if list, ok := s.Constant.Value.([]any); ok {
 			return fmt.Sprintf("%d items", len(list))
 		}
+	case s.List != nil:
+		return fmt.Sprintf("%d items", len(s.List))
 	case s.Input != "":
 		return "input " + s.Input
 	case s.Task != "":

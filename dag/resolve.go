@@ -108,20 +108,12 @@ func (s *scope) whole(n *node, src *Source) (any, bool, error) {
 	case src.Run != "":
 		x, err := runValue(s.run, n, src.Run)
 		return x, err == nil, err
-	case len(src.Concat) > 0:
-		text := ""
-		for _, part := range src.Concat {
-			x, ok, err := s.value(n, part)
-			if err != nil {
-				return nil, false, err
-			}
-			if ok {
-				text += FormatValue(x)
-			}
-		}
-		return text, true, nil
 	}
-	return nil, false, errors.New("its source can't be evaluated")
+	x, err := src.compose(func(part *Source) (any, error) {
+		x, _, err := s.value(n, part)
+		return x, err
+	})
+	return x, err == nil, err
 }
 
 // handedOn are the outputs of a task: a failed or skipped one has none.
@@ -210,7 +202,7 @@ type render struct {
 	dir  string // the attempt's outputs directory, in the container
 }
 
-func (r render) inputs() Values { return r.node.exec.Inputs }
+func (r render) inputs() Values { return r.withTaskConfig(r.node.exec.Inputs) }
 
 // text returns t with its placeholders replaced.
 func (r render) text(t Text) (string, error) {

@@ -166,18 +166,6 @@ func TestExecutorInput(t *testing.T) {
 	}
 }
 
-func TestImporterMetadata(t *testing.T) {
-	got, err := trainRender().metadata(map[string]any{
-		"a": "{{$.inputs.parameters['n']}} of {{$.inputs.parameters[\"rate\"]}}!", "b": 2.5, "c": "{{plain}}", "d": "",
-	})
-	if want := (map[string]any{"a": "7 of 7!", "b": 2.5, "c": "{{plain}}", "d": ""}); err != nil || !cmp.Equal(got, want) {
-		t.Errorf("got %v, %v; want %v", got, err, want)
-	}
-	if _, err := trainRender().metadata(map[string]any{"a": "{{$.inputs.parameters['x']}}"}); errorText(err) != `metadata "a": input parameter "x" has no value` {
-		t.Errorf("got %v", err)
-	}
-}
-
 func TestLocalPath(t *testing.T) {
 	for _, tt := range []struct{ uri, want string }{
 		{"/data/x.csv", "/data/x.csv"},
@@ -218,6 +206,11 @@ func TestResolveInputs(t *testing.T) {
 		{"a task's", Parameter{Type: TypeString}, of(&Source{Task: "a", Output: "x"}), "2", ""},
 		{"run's", Parameter{}, of(&Source{Run: "pipeline_job_uuid"}), "r1", ""},
 		{"joined", Parameter{}, of(&Source{Concat: []*Source{{Constant: &Constant{"n="}}, {Task: "a", Output: "x"}, {Task: "a", Output: "none"}}}), "n=2", ""},
+		{"a null in a text", Parameter{}, of(&Source{Concat: []*Source{{Constant: &Constant{"n="}}, {Task: "a", Output: "empty"}}}), "n=", ""},
+		{"list", Parameter{Type: TypeList}, of(&Source{List: []*Source{{Task: "a", Output: "x"}, {Task: "a", Output: "none"}, {List: []*Source{{Input: "size"}}}}}), []any{2.0, nil, []any{3.0}}, ""},
+		{"struct", Parameter{Type: TypeStruct}, of(&Source{Fields: map[string]*Source{"a": {Input: "size"}, "k": {Constant: &Constant{"v"}}},
+			Keys: map[string]*Source{"k": {Concat: []*Source{{Constant: &Constant{"k"}}, {Input: "size"}}}}}), map[string]any{"a": 3.0, "k3": "v"}, ""},
+		{"struct as text", Parameter{Type: TypeString}, of(&Source{Fields: map[string]*Source{"a": {List: []*Source{{Run: "pipeline_job_uuid"}}}}}), `{"a":["r1"]}`, ""},
 		{"wrong type", Parameter{Type: TypeBoolean}, of(&Source{Task: "a", Output: "x"}), "absent", `input parameter "in" must be true or false, not 2`},
 		{"nothing", Parameter{}, nil, "absent", `input parameter "in" has no value`},
 		{"null", Parameter{}, of(&Source{Task: "a", Output: "empty"}), "absent", `input parameter "in" has no value`},

@@ -3,7 +3,6 @@ package dag
 import (
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"time"
 
@@ -244,39 +243,4 @@ func (d *drive) readopt(n *node, a *Attempt, there bool) {
 	}
 	d.clamp(n, pod)
 	d.launch(n, a, pod, there)
-}
-
-// metadata returns an importer's metadata with its placeholders replaced.
-func (r render) metadata(in map[string]any) (map[string]any, error) {
-	out := map[string]any{}
-	for k, v := range in {
-		if s, ok := v.(string); ok {
-			text, err := r.text(parseInputs(s))
-			if err != nil {
-				return nil, fmt.Errorf("metadata %q: %w", k, err)
-			}
-			v = text
-		}
-		out[k] = v
-	}
-	return out, nil
-}
-
-// inputPlaceholder is the one placeholder that an importer's metadata may hold.
-var inputPlaceholder = regexp.MustCompile(`\{\{\$\.inputs\.parameters\[['"]([^'"]+)['"]\]\}\}`)
-
-func parseInputs(s string) Text {
-	var t Text
-	last := 0
-	for _, m := range inputPlaceholder.FindAllStringSubmatchIndex(s, -1) {
-		if m[0] > last {
-			t = append(t, Part{Text: s[last:m[0]]})
-		}
-		t = append(t, Part{Ref: &Ref{Kind: RefInputValue, Name: s[m[2]:m[3]]}})
-		last = m[1]
-	}
-	if last < len(s) {
-		t = append(t, Part{Text: s[last:]})
-	}
-	return t
 }

@@ -4,13 +4,12 @@ import (
 	"bytes"
 	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
-	"github.com/wherry-ml/wherry/runner"
+	"github.com/wherry-ml/wherry/e2e/harness"
 )
 
 // cmdVolumes asserts which named volumes the home has on the engine; the home's id
@@ -18,19 +17,14 @@ import (
 func cmdVolumes(ts *testscript.TestScript, neg bool, args []string) {
 	usage(ts, neg, true, "volumes [NAME]…")
 	home := ts.Getenv("WHERRY_HOME")
-	names, err := volumesOf(home)
+	names, err := harness.Volumes(home)
 	ts.Check(err)
 	for i, name := range names {
-		names[i] = strings.TrimPrefix(name, "wherry-"+homeID(home)+"-")
+		names[i] = strings.TrimPrefix(name, "wherry-"+harness.HomeID(home)+"-")
 	}
 	if got, want := strings.Join(names, " "), strings.Join(args, " "); got != want {
 		ts.Fatalf("volumes %q, want %q", got, want)
 	}
-}
-
-func volumesOf(home string) ([]string, error) {
-	out, err := exec.Command("docker", "volume", "ls", "-q", "--filter", "label="+runner.LabelHome+"="+homeID(home)).Output()
-	return strings.Fields(string(out)), err
 }
 
 // cmdNowhere asserts that no file below a folder holds a text.

@@ -30,6 +30,7 @@ type runFlags struct {
 	name        string
 	platform    string
 	network     string
+	python      pythonFlags
 	maxParallel int
 	cache       bool
 	noCache     bool
@@ -50,6 +51,8 @@ in a folder above it, says what image names mean here, what is mounted, and more
 ` + givenHelp,
 		Example: `  wherry run pipeline.yaml
   wherry run pipeline.yaml -p learning_rate=0.1 -v ./src:/app:ro
+  wherry run pipeline.py                  # compiled with your kfp
+  wherry run steps.py --component train -p epochs=3
   wherry run pipeline.yaml --dry-run
   wherry run pipeline.yaml -o json | jq .run.outputs`,
 		Args: cobra.ExactArgs(1),
@@ -72,6 +75,7 @@ in a folder above it, says what image names mean here, what is mounted, and more
 	fl.BoolVar(&f.cache, "cache", false, "use the cache, whatever the file says")
 	fl.BoolVar(&f.noCache, "no-cache", false, "run every step, cached or not")
 	fl.BoolVar(&f.dryRun, "dry-run", false, "read, check and print the plan; needs no engine and changes nothing")
+	f.python.add(fl)
 	fl.BoolVarP(&f.detach, "detach", "d", false, "go on in the background and print the run's id")
 	return cmd
 }
@@ -82,7 +86,7 @@ func (g *globals) runPipeline(ctx context.Context, f runFlags) error {
 		return err
 	}
 	if f.dryRun {
-		if err := dag.CheckGiven(job.run.Pipeline, job.run.Options); err != nil {
+		if err := dag.CheckGiven(job.run); err != nil {
 			job.run.Pipeline.Notes = append(job.run.Pipeline.Notes, "needs: "+err.Error()+"; try: "+hintText(err))
 		}
 		return g.printPlan(job)
@@ -96,7 +100,7 @@ func (g *globals) runPipeline(ctx context.Context, f runFlags) error {
 	if err := checkSizes(job, q); err != nil {
 		return err
 	}
-	if err := dag.CheckGiven(run.Pipeline, run.Options); err != nil {
+	if err := dag.CheckGiven(run); err != nil {
 		return &usageError{msg: err.Error(), mend: hintText(err)}
 	}
 	if !driver.Backend.Features().Isolation { // the path of containers can't be had
@@ -155,7 +159,7 @@ func (g *globals) prepareRun(ctx context.Context, f runFlags) (*job, error) {
 	if err != nil {
 		return nil, err
 	}
-	l, err := loadPipeline(f.file, mounted)
+	l, err := g.loadAny(ctx, f, mounted)
 	if err != nil {
 		return nil, err
 	}

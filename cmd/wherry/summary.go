@@ -161,7 +161,7 @@ func (g *globals) printPlan(j *job) error {
 	if g.structured() {
 		return g.printDocument(plan)
 	}
-	fmt.Fprintf(g.Out, "%s (%s) from %s: %s\n", plan.Pipeline, j.pipeline.Format, filepath.Base(j.file.Name), count(len(plan.Tasks), "task"))
+	fmt.Fprintf(g.Out, "%s (%s) from %s: %s\n", plan.Pipeline, j.pipeline.Format, filepath.Base(j.pipeline.File), count(len(plan.Tasks), "task"))
 	if j.project.File != "" {
 		fmt.Fprintf(g.Out, "  with %s\n", j.project.File)
 	}

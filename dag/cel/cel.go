@@ -26,7 +26,8 @@ const (
 // A value is nil, bool, int64, float64, string, []any or map[string]any.
 
 // Evaluator evaluates conditions and selectors. It holds nothing: the zero value
-// is ready, and safe for concurrent use.
+// is ready, and safe for concurrent use. Errors say what went wrong; the expression
+// is the caller's to name.
 type Evaluator struct{}
 
 // Condition evaluates a trigger policy's condition. It sees inputs, the task's
@@ -38,11 +39,11 @@ func (Evaluator) Condition(text string, inputs map[string]any) (bool, error) {
 	}
 	out, err := evaluate(conditions, text, map[string]any{"inputs.parameter_values": inputs})
 	if err != nil {
-		return false, fmt.Errorf("condition %s: %w", clip(text), err)
+		return false, err
 	}
 	b, ok := out.(types.Bool)
 	if !ok {
-		return false, fmt.Errorf("condition %s: gives %s, not true or false", clip(text), typeName(out))
+		return false, fmt.Errorf("gives %s, not true or false", typeName(out))
 	}
 	return bool(b), nil
 }
@@ -53,7 +54,7 @@ func (Evaluator) Condition(text string, inputs map[string]any) (bool, error) {
 func (Evaluator) Select(text string, value any) (any, error) {
 	s, err := formatValue(value)
 	if err != nil {
-		return nil, fmt.Errorf("selector %s: %w", clip(text), err)
+		return nil, err
 	}
 	vars := map[string]any{"string_value": s}
 	switch value.(type) {
@@ -69,13 +70,10 @@ func (Evaluator) Select(text string, value any) (any, error) {
 		vars["struct_value"] = value
 	}
 	out, err := evaluate(selectors, text, vars)
-	if err == nil {
-		value, err = native(out)
-	}
 	if err != nil {
-		return nil, fmt.Errorf("selector %s: %w", clip(text), err)
+		return nil, err
 	}
-	return value, nil
+	return native(out)
 }
 
 // CheckCondition says what is wrong with a condition before it is run, as a
@@ -203,7 +201,7 @@ func (e *SyntaxError) rest() string {
 	return string(line[from:min(len(line), from+20)])
 }
 
-// clip quotes an expression for a message, shortened.
+// clip quotes a text for a message, shortened.
 func clip(text string) string {
 	if r := []rune(text); len(r) > 80 {
 		text = string(r[:80]) + "…"

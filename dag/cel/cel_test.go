@@ -81,7 +81,7 @@ func TestConditionErrors(t *testing.T) {
 		`parseJson('1 2') == 1`:                        `parseJson: "1 2" is not JSON: more than one value`,
 	} {
 		_, err := Evaluator{}.Condition(text, inputs)
-		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "condition ") {
+		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: got error %v; want %q", text, err, want)
 		}
 	}
@@ -140,7 +140,7 @@ func TestSelectErrors(t *testing.T) {
 		value any
 		want  string
 	}{
-		{`parseJson(string_value)["x"]`, map[string]any{"a": "A"}, `selector "parseJson(string_value)[\"x\"]": no such key: x`},
+		{`parseJson(string_value)["x"]`, map[string]any{"a": "A"}, "no such key: x"},
 		{`parseJson(string_value)[3]`, []any{int64(1)}, "index out of bounds: 3"},
 		{`parseJson(string_value)["a"]`, "not json", "is not JSON"},
 		{`parseJson(string_value)["a"]`, nil, "is not JSON"},

@@ -49,7 +49,10 @@ func (t *translator) executor(c *dag.Component, spec *componentSpec) error {
 	}
 	container.Pos = e.Pos
 	c.Pod = &dag.Pod{Executor: true, Containers: []dag.Container{container}}
-	return t.applyPlatform(label.Value, c.Pod)
+	if err := t.applyPlatform(label.Value, c.Pod); err != nil {
+		return err
+	}
+	return t.taskConfig(c, spec, x.Container)
 }
 
 // containerTranslator carries the translation of one container.
@@ -217,7 +220,12 @@ func (t *translator) importer(c *dag.Component, spec *importerSpec) error {
 	if err != nil {
 		return err
 	}
-	c.Importer = &dag.Importer{Type: t.artifactType(&spec.TypeSchema, about), Metadata: meta, Reimport: spec.Reimport}
+	c.Importer = &dag.Importer{Type: artifactType(&spec.TypeSchema), Reimport: spec.Reimport}
+	if len(meta) > 0 {
+		if c.Importer.Metadata, err = t.own(c, meta, spec.At["metadata"]); err != nil {
+			return err
+		}
+	}
 	if spec.DownloadToWorkspace {
 		c.Importer.Workspace, t.out.Workspace = true, true
 	}

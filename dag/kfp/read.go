@@ -139,7 +139,6 @@ func (t *translator) pipeline() error {
 	if err := t.linkPlatform(); err != nil {
 		return err
 	}
-	t.refuseRootArtifacts()
 	if err := t.applyRuntime(root); err != nil {
 		return err
 	}

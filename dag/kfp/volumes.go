@@ -74,8 +74,10 @@ func (t *platformTranslator) named(field, name string, p *taskInputParameter) (*
 		return &dag.Source{Task: o.ProducerTask.Value, Output: o.OutputParameterKey.Value, Pos: o.ProducerTask.Pos}, nil
 	case p.ComponentInputParameter != nil:
 		return &dag.Source{Input: p.ComponentInputParameter.Value, Pos: p.ComponentInputParameter.Pos}, nil
-	case p.RuntimeValue != nil && p.RuntimeValue.text() != "":
-		return &dag.Source{Constant: &dag.Constant{Value: p.RuntimeValue.text()}, Pos: p.RuntimeValue.Pos}, nil
+	case p.RuntimeValue != nil:
+		if s, _ := p.RuntimeValue.get().(string); s != "" {
+			return &dag.Source{Constant: &dag.Constant{Value: s}, Pos: p.RuntimeValue.Pos}, nil
+		}
 	}
 	return nil, t.errorf(p.Pos, "%s: %s: its name needs a constant, a taskOutputParameter or a componentInputParameter", t.about, field)
 }

@@ -42,6 +42,7 @@ func Run(t *testing.T, open func(t *testing.T) *Subject, only ...string) {
 		{"Seed", testSeed},
 		{"Outputs", testOutputs},
 		{"OutputElsewhere", testOutputElsewhere},
+		{"OutputLater", testOutputLater},
 		{"LinkedOutputs", testLinkedOutputs},
 		{"NamedVolume", testNamedVolume},
 		{"NamedVolumeRemoved", testNamedVolumeRemoved},

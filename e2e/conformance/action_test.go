@@ -1,0 +1,40 @@
+package conformance
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+// flags are how a person gives a run the secrets and config maps that it names.
+func (c *cluster) flags(t *testing.T, pl *place) []string {
+	if c == nil {
+		return nil
+	}
+	t.Helper()
+	return nil // until --secret is there
+}
+
+// cancelWhen starts a run and cancels it as soon as a task's log has a text.
+func (pl *place) cancelWhen(t *testing.T, task, text string, args ...string) *result {
+	t.Helper()
+	wait := pl.start(t, args...)
+	pl.await(t, func() bool {
+		r := pl.call(t, "logs", "last/"+task)
+		return r.code == 0 && strings.Contains(r.printed, text)
+	})
+	if r := pl.call(t, "cancel", "last"); r.code != 0 {
+		t.Errorf("cancel: exit %d\n%s", r.code, r.said)
+	}
+	return wait()
+}
+
+// await waits until a thing holds.
+func (pl *place) await(t *testing.T, holds func() bool) {
+	t.Helper()
+	for until := time.Now().Add(patience / 2); !holds(); time.Sleep(200 * time.Millisecond) {
+		if time.Now().After(until) {
+			t.Fatalf("not in %s", patience/2)
+		}
+	}
+}
