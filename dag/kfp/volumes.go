@@ -68,16 +68,18 @@ func (t *platformTranslator) named(field, name string, p *taskInputParameter) (*
 	if p == nil {
 		return nil, t.errorf(pos, "%s: %s has no name", t.about, field)
 	}
+	constant := ""
+	if p.RuntimeValue != nil {
+		constant, _ = p.RuntimeValue.get().(string)
+	}
 	switch {
 	case p.TaskOutputParameter != nil:
 		o := p.TaskOutputParameter
 		return &dag.Source{Task: o.ProducerTask.Value, Output: o.OutputParameterKey.Value, Pos: o.ProducerTask.Pos}, nil
 	case p.ComponentInputParameter != nil:
 		return &dag.Source{Input: p.ComponentInputParameter.Value, Pos: p.ComponentInputParameter.Pos}, nil
-	case p.RuntimeValue != nil:
-		if s, _ := p.RuntimeValue.get().(string); s != "" {
-			return &dag.Source{Constant: &dag.Constant{Value: s}, Pos: p.RuntimeValue.Pos}, nil
-		}
+	case constant != "":
+		return &dag.Source{Constant: &dag.Constant{Value: constant}, Pos: p.RuntimeValue.Pos}, nil
 	}
 	return nil, t.errorf(p.Pos, "%s: %s: its name needs a constant, a taskOutputParameter or a componentInputParameter", t.about, field)
 }

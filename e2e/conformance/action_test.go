@@ -1,9 +1,10 @@
 package conformance
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 )
 
 // flags are how a person gives a run the secrets and config maps that it names.
@@ -12,29 +13,34 @@ func (c *cluster) flags(t *testing.T, pl *place) []string {
 		return nil
 	}
 	t.Helper()
-	return nil // until --secret is there
+	var flags []string
+	for flag, objects := range map[string]map[string]map[string]string{"--secret": c.Secrets, "--config-map": c.ConfigMaps} {
+		for name, keys := range objects {
+			dir := filepath.Join(t.TempDir(), name) // one file for each key
+			for key, value := range keys {
+				if err := os.MkdirAll(dir, 0o755); err != nil {
+					t.Fatal(err)
+				}
+				if err := os.WriteFile(filepath.Join(dir, key), []byte(value), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			flags = append(flags, flag, name+"="+dir)
+		}
+	}
+	return flags
 }
 
 // cancelWhen starts a run and cancels it as soon as a task's log has a text.
 func (pl *place) cancelWhen(t *testing.T, task, text string, args ...string) *result {
 	t.Helper()
-	wait := pl.start(t, args...)
-	pl.await(t, func() bool {
+	p := pl.start(t, args...)
+	p.until(t, func() bool {
 		r := pl.call(t, "logs", "last/"+task)
 		return r.code == 0 && strings.Contains(r.printed, text)
 	})
 	if r := pl.call(t, "cancel", "last"); r.code != 0 {
 		t.Errorf("cancel: exit %d\n%s", r.code, r.said)
 	}
-	return wait()
-}
-
-// await waits until a thing holds.
-func (pl *place) await(t *testing.T, holds func() bool) {
-	t.Helper()
-	for until := time.Now().Add(patience / 2); !holds(); time.Sleep(200 * time.Millisecond) {
-		if time.Now().After(until) {
-			t.Fatalf("not in %s", patience/2)
-		}
-	}
+	return p.wait(t)
 }
