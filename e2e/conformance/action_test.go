@@ -1,6 +1,8 @@
 package conformance
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -11,7 +13,22 @@ func (c *cluster) flags(t *testing.T, pl *place) []string {
 		return nil
 	}
 	t.Helper()
-	return nil // until --secret is there
+	var flags []string
+	for flag, objects := range map[string]map[string]map[string]string{"--secret": c.Secrets, "--config-map": c.ConfigMaps} {
+		for name, keys := range objects {
+			dir := filepath.Join(t.TempDir(), name) // one file for each key
+			for key, value := range keys {
+				if err := os.MkdirAll(dir, 0o755); err != nil {
+					t.Fatal(err)
+				}
+				if err := os.WriteFile(filepath.Join(dir, key), []byte(value), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			flags = append(flags, flag, name+"="+dir)
+		}
+	}
+	return flags
 }
 
 // cancelWhen starts a run and cancels it as soon as a task's log has a text.
