@@ -16,7 +16,8 @@ type GivenError struct{ Needs []GivenNeed }
 type GivenNeed struct {
 	Kind VolumeKind
 	Name string
-	Keys []string // that are asked for; none: all that it has
+	Keys []string // that are asked for by name
+	All  bool     // all that it has are mounted
 	Has  []string // the keys that it has, where it was given
 }
 
@@ -57,7 +58,7 @@ func (e *GivenError) Hint() string {
 			flag, field = "--config-map", "configMaps"
 		}
 		name := n.Name
-		if len(n.Keys) == 1 {
+		if len(n.Keys) == 1 && !n.All {
 			name += "/" + n.Keys[0]
 		}
 		flags = append(flags, fmt.Sprintf("%s %s=FILE", flag, name))
@@ -107,9 +108,7 @@ func (p *Pipeline) given() []GivenNeed {
 			if keys[at] == nil {
 				keys[at] = map[string]bool{}
 			}
-			if key != "" {
-				keys[at][key] = true
-			}
+			keys[at][key] = true
 		}
 	}
 	for _, c := range p.Components {
@@ -131,7 +130,9 @@ func (p *Pipeline) given() []GivenNeed {
 	}
 	var needs []GivenNeed
 	for at, set := range keys {
-		needs = append(needs, GivenNeed{Kind: at.kind, Name: at.name, Keys: slices.Sorted(maps.Keys(set))})
+		all := set[""]
+		delete(set, "")
+		needs = append(needs, GivenNeed{Kind: at.kind, Name: at.name, Keys: slices.Sorted(maps.Keys(set)), All: all})
 	}
 	slices.SortFunc(needs, func(a, b GivenNeed) int {
 		return strings.Compare(string(a.Kind)+a.Name, string(b.Kind)+b.Name)

@@ -228,9 +228,9 @@ type Volume struct {
 	Name    string
 	Scratch bool            // new, writable by any uid, gone with the pod
 	Seed    []string        // with Scratch: digests of directories copied into it before the start, in order
-	Memory  bool            // with Scratch and without Seed: kept in memory; no output can be collected from it
-	Size    int64           // with Memory: bytes at most; 0: the engine's default
-	Files   map[string]File // by relative path; read-only where the backend can, gone with the pod
+	Memory  bool            `json:",omitempty"` // with Scratch and without Seed: kept in memory; no output can be collected from it
+	Size    int64           `json:",omitempty"` // with Memory: bytes at most; 0: the engine's default
+	Files   map[string]File `json:",omitempty"` // by relative path; read-only where the backend can, gone with the pod
 	Named   string          // volume of the backend that outlives the pod; made empty and writable by any uid when it is not there
 	Host    string          // path on this machine that the person named
 	Tree    string          // digest of a directory in the artifact store; mounts are read-only

@@ -24,6 +24,8 @@ type runFlags struct {
 	params      []string
 	paramsFile  string
 	mounts      []string
+	secrets     []string
+	configMaps  []string
 	backend     string
 	name        string
 	platform    string
@@ -44,7 +46,9 @@ func newRunCmd(g *globals) *cobra.Command {
 		Long: `Run reads a pipeline file, checks it, and runs its tasks as containers, as many at
 once as the machine has room for. A task whose image, command, inputs and mounted
 sources have not changed is taken from the cache. A wherry.yaml beside the file, or
-in a folder above it, says what image names mean here, what is mounted, and more.`,
+in a folder above it, says what image names mean here, what is mounted, and more.
+
+` + givenHelp,
 		Example: `  wherry run pipeline.yaml
   wherry run pipeline.yaml -p learning_rate=0.1 -v ./src:/app:ro
   wherry run pipeline.py                  # compiled with your kfp
@@ -61,6 +65,8 @@ in a folder above it, says what image names mean here, what is mounted, and more
 	fl.StringArrayVarP(&f.params, "param", "p", nil, "`NAME=VALUE` of a parameter (repeatable)")
 	fl.StringVar(&f.paramsFile, "params", "", "YAML or JSON `FILE` with parameters")
 	fl.StringArrayVarP(&f.mounts, "volume", "v", nil, "`SRC:DST[:ro]` mounted in every step; with :ro a source that is snapshotted and part of the cache key")
+	fl.StringArrayVar(&f.secrets, "secret", nil, "`NAME[/KEY]=FILE|DIR|env:VAR` of a secret that the pipeline names (repeatable)")
+	fl.StringArrayVar(&f.configMaps, "config-map", nil, "`NAME[/KEY]=FILE|DIR|env:VAR` of a config map that the pipeline names (repeatable)")
 	fl.StringVar(&f.backend, "backend", "docker", "`NAME` of what runs the steps: docker or process")
 	fl.StringVar(&f.name, "name", "", "`NAME` of the run")
 	fl.StringVar(&f.platform, "platform", "", "`OS/ARCH` of the images, such as linux/amd64")
@@ -80,6 +86,9 @@ func (g *globals) runPipeline(ctx context.Context, f runFlags) error {
 		return err
 	}
 	if f.dryRun {
+		if err := dag.CheckGiven(job.run.Pipeline, job.run.Options); err != nil {
+			job.run.Pipeline.Notes = append(job.run.Pipeline.Notes, "needs: "+err.Error()+"; try: "+hintText(err))
+		}
 		return g.printPlan(job)
 	}
 	run := job.run
@@ -90,6 +99,12 @@ func (g *globals) runPipeline(ctx context.Context, f runFlags) error {
 	}
 	if err := checkSizes(job, q); err != nil {
 		return err
+	}
+	if err := dag.CheckGiven(run.Pipeline, run.Options); err != nil {
+		return &usageError{msg: err.Error(), mend: hintText(err)}
+	}
+	if !driver.Backend.Features().Isolation { // the path of containers can't be had
+		run.Options.Workspace = filepath.Join(g.Home, "runs", run.ID, "workspace")
 	}
 	if err := checkBackend(job, driver.Backend, g.Home); err != nil {
 		return err
@@ -204,7 +219,11 @@ func runOptions(f runFlags, proj *project) (dag.RunOptions, []string, error) {
 	for _, name := range sortedNames(proj.Env) {
 		o.Env = append(o.Env, runner.EnvVar{Name: name, Value: proj.Env[name]})
 	}
-	return o, mounted, nil
+	if o.Secrets, err = mergeGiven("--secret", proj.Secrets, f.secrets); err != nil {
+		return o, nil, err
+	}
+	o.ConfigMaps, err = mergeGiven("--config-map", proj.ConfigMaps, f.configMaps)
+	return o, mounted, err
 }
 
 // aliases returns what the pipeline's image names mean on this machine.

@@ -92,9 +92,7 @@ func index(t *testing.T, dir string) (rows []map[string]string) {
 
 // refusals are what the index names of a file, and how Unsupported names it.
 var refusals = map[string]string{
-	"pipelineConfig.workspace": "the workspace",
-	"k8s-pvc":                  "creating or deleting",
-	"remote-import:gs":         "gs:// import",
+	"remote-import:gs": "gs:// import",
 }
 
 func TestSuite(t *testing.T) {
@@ -124,18 +122,11 @@ func wantRefusals(row map[string]string) []string {
 		if as := refusals[word]; as != "" {
 			want[as] = true
 		}
-		for field := range strings.SplitSeq(strings.TrimPrefix(word, "k8s:"), ",") {
-			switch field {
-			case "secretAsEnv", "secretAsVolume", "configMapAsEnv", "configMapAsVolume", "pvcMount", "fieldPathAsEnv":
-				want["kubernetes: "+field] = true
-			}
-		}
 	}
 	return slices.Sorted(maps.Keys(want))
 }
 
 // gotRefusals returns what a pipeline is refused for, by the words of refusals;
-// what always goes with the workspace is left out.
 func gotRefusals(p *dag.Pipeline) []string {
 	got := map[string]bool{}
 	for _, u := range p.Unsupported {
@@ -145,9 +136,7 @@ func gotRefusals(p *dag.Pipeline) []string {
 				what = prefix
 			}
 		}
-		if what != "downloadToWorkspace" {
-			got[what] = true
-		}
+		got[what] = true
 	}
 	return slices.Sorted(maps.Keys(got))
 }
@@ -155,9 +144,7 @@ func gotRefusals(p *dag.Pipeline) []string {
 // refused are the files of own/ that this version refuses, and the first thing it
 // refuses them for; it runs the others.
 var refused = map[string]string{
-	"importer_uris":     "wherry-test:// import",
-	"kubernetes_mounts": "kubernetes: pvcMount",
-	"workspace":         "the workspace",
+	"importer_uris": "wherry-test:// import",
 }
 
 func TestOwn(t *testing.T) {
