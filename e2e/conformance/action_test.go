@@ -1,17 +1,32 @@
 package conformance
 
 import (
+	"path/filepath"
 	"strings"
 	"testing"
 )
 
-// flags are how a person gives a run the secrets and config maps that it names.
-func (c *cluster) flags(t *testing.T, pl *place) []string {
+// cluster is what a run needs of one: values by key, by name.
+type cluster struct {
+	Secrets, ConfigMaps map[string]map[string]string
+}
+
+// flags give a run its secrets and config maps: a folder each, a file for each key.
+func (c *cluster) flags(t *testing.T, pl *place) (flags []string) {
 	if c == nil {
 		return nil
 	}
 	t.Helper()
-	return nil // until --secret is there
+	for flag, all := range map[string]map[string]map[string]string{"--secret": c.Secrets, "--config-map": c.ConfigMaps} {
+		for name, values := range all {
+			dir := filepath.Join(pl.dir, "given", flag, name)
+			for key, value := range values {
+				pl.write(t, filepath.Join("given", flag, name, key), value)
+			}
+			flags = append(flags, flag, name+"="+dir)
+		}
+	}
+	return flags
 }
 
 // cancelWhen starts a run and cancels it as soon as a task's log has a text.
