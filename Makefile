@@ -18,7 +18,7 @@ demo: build ## train a recommendation model, end to end
 	@scripts/demo.sh
 
 .PHONY: test
-test: toolchain images kfp crosscheck ## all tests, on a real engine
+test: toolchain images kfp servers crosscheck ## all tests, on a real engine
 	CGO_ENABLED=1 $(GO) test -race -timeout 10m $(RACE)
 	cd e2e/conformance && CGO_ENABLED=1 $(GO) test -timeout 30m
 	CGO_ENABLED=1 $(GO) test -timeout 15m $$($(GO) list ./... | grep -vxF "$$($(GO) list $(RACE) ./e2e/conformance)")
@@ -66,3 +66,7 @@ images:
 .PHONY: kfp
 kfp:
 	@scripts/kfp-env.sh
+
+.PHONY: servers
+servers: toolchain
+	@scripts/servers.sh
