@@ -1,29 +1,27 @@
 package conformance
 
 import (
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 )
 
-// flags are how a person gives a run the secrets and config maps that it names.
-func (c *cluster) flags(t *testing.T, pl *place) []string {
+// cluster is what a run needs of one: values by key, by name.
+type cluster struct {
+	Secrets, ConfigMaps map[string]map[string]string
+}
+
+// flags give a run its secrets and config maps: a folder each, a file for each key.
+func (c *cluster) flags(t *testing.T, pl *place) (flags []string) {
 	if c == nil {
 		return nil
 	}
 	t.Helper()
-	var flags []string
-	for flag, objects := range map[string]map[string]map[string]string{"--secret": c.Secrets, "--config-map": c.ConfigMaps} {
-		for name, keys := range objects {
-			dir := filepath.Join(t.TempDir(), name) // one file for each key
-			for key, value := range keys {
-				if err := os.MkdirAll(dir, 0o755); err != nil {
-					t.Fatal(err)
-				}
-				if err := os.WriteFile(filepath.Join(dir, key), []byte(value), 0o600); err != nil {
-					t.Fatal(err)
-				}
+	for flag, all := range map[string]map[string]map[string]string{"--secret": c.Secrets, "--config-map": c.ConfigMaps} {
+		for name, values := range all {
+			dir := filepath.Join(pl.dir, "given", flag, name)
+			for key, value := range values {
+				pl.write(t, filepath.Join("given", flag, name, key), value)
 			}
 			flags = append(flags, flag, name+"="+dir)
 		}

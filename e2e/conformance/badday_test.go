@@ -40,7 +40,7 @@ func TestStringsArriveAsTheyWere(t *testing.T) {
 
 // TestALoopOverManyCanBeCanceledAtOnce: 10,000 iterations, of which a few start.
 func TestALoopOverManyCanBeCanceledAtOnce(t *testing.T) {
-	const n, megabytes, limit = 10_000, 300, 15 * time.Second
+	const n, megabytes, limit = 10_000, 100, 10 * time.Second
 	pl := our(t, "loop_over_many", project{})
 	p := pl.start(t, pl.runArgs(map[string]any{"n": n}, "--max-parallel", "2")...)
 	p.until(t, func() bool { return pl.call(t, "logs", "last/for-loop-1[0]/nap").code == 0 })
@@ -56,8 +56,8 @@ func TestALoopOverManyCanBeCanceledAtOnce(t *testing.T) {
 	if r.code != 130 || r.run == nil || r.run.State != "CANCELED" {
 		t.Fatalf("exit %d\n%s", r.code, tail(r.said))
 	}
-	if got := len(r.run.iterations("for-loop-1")); got != n {
-		t.Errorf("%d iterations, not %d", got, n)
+	if got := len(r.run.iterations("for-loop-1")); got == 0 || got > n/10 {
+		t.Errorf("%d iterations on record; a few must be, the others need no room", got)
 	}
 	if took > limit {
 		t.Errorf("cancelled in %s", took)

@@ -43,10 +43,6 @@ type secondRun struct {
 	RunTasks    []string `json:"run_tasks"`
 }
 
-type cluster struct {
-	Secrets, ConfigMaps map[string]map[string]string
-}
-
 func (c *ownCase) name() string { return strings.TrimSuffix(c.Pipeline, ".yaml") + "/" + c.Case }
 
 // ownCases reads own/expected.json.

@@ -91,6 +91,8 @@ func Volumes(home string) ([]string, error) {
 	return strings.Fields(string(out)), err
 }
 
+func ownedBy(home string) string { return "label=" + runner.LabelHome + "=" + HomeID(home) }
+
 // Processes lists the processes that were given this home: detached drivers,
 // supervisors and their steps.
 func Processes(home string) []int {
@@ -110,7 +112,7 @@ func Processes(home string) []int {
 
 // Containers lists the containers that a home owns, running or not.
 func Containers(home string) ([]string, error) {
-	out, err := exec.Command("docker", "ps", "-aq", "--filter", "label="+runner.LabelHome+"="+HomeID(home)).Output()
+	out, err := exec.Command("docker", "ps", "-aq", "--filter", ownedBy(home)).Output()
 	if e, ok := errors.AsType[*exec.ExitError](err); ok {
 		return nil, fmt.Errorf("docker ps: %w: %s", err, e.Stderr)
 	}

@@ -2,6 +2,7 @@
 
 Most steps are containers of a 2 MB image that any shell has; a step in Python is one that must be."""
 import os
+from typing import List
 
 from kfp import compiler, dsl
 from kfp.dsl import Dataset, Input, Output
@@ -69,7 +70,7 @@ def conditions_like_python(text: str):
 
 
 @dsl.container_component
-def numbers(items: dsl.OutputPath(list)):
+def numbers(items: dsl.OutputPath(List[int])):
     return sh('echo "[2, 3, 5]" >"$0"', items)
 
 
@@ -178,7 +179,7 @@ def strings_of_all_kinds(text: str, items: list, mapping: dict) -> str:
 
 
 @dsl.container_component
-def count(n: int, items: dsl.OutputPath(list)):
+def count(n: int, items: dsl.OutputPath(List[int])):
     return sh('seq -s , 1 "$0" | sed "s/.*/[&]/" >"$1"', n, items)
 
 
