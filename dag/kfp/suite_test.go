@@ -94,7 +94,6 @@ func index(t *testing.T, dir string) (rows []map[string]string) {
 var refusals = map[string]string{
 	"pipelineConfig.workspace": "the workspace",
 	"k8s-pvc":                  "creating or deleting",
-	"remote-import:gs":         "gs:// import",
 }
 
 func TestSuite(t *testing.T) {
@@ -155,7 +154,6 @@ func gotRefusals(p *dag.Pipeline) []string {
 // refused are the files of own/ that this version refuses, and the first thing it
 // refuses them for; it runs the others.
 var refused = map[string]string{
-	"importer_uris":     "wherry-test:// import",
 	"kubernetes_mounts": "kubernetes: pvcMount",
 	"workspace":         "the workspace",
 }

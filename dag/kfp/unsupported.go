@@ -13,7 +13,6 @@ import (
 type construct string
 
 const (
-	remoteImport      construct = "import"
 	importToWorkspace construct = "downloadToWorkspace"
 	workspace         construct = "the workspace ({{$.workspace_path}})"
 	resolver          construct = "resolver (a query of Vertex AI's metadata)"
