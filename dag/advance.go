@@ -4,10 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"net/url"
-	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/wherry-ml/wherry/runner"
@@ -247,69 +244,6 @@ func (d *drive) why(n *node) string {
 		return "first run"
 	}
 	return explainMiss(last, n.exec.KeyParts)
-}
-
-// importArtifact brings an importer's artifact into the store.
-func (d *drive) importArtifact(n *node) {
-	spec := n.comp.Importer
-	uri := ""
-	switch {
-	case spec.URI.Constant != nil:
-		uri = FormatValue(spec.URI.Constant.Value)
-	case spec.URI.Input != "":
-		uri = FormatValue(n.exec.Inputs.Parameters[spec.URI.Input])
-	}
-	n.exec.State = Running
-	n.exec.Started = time.Now()
-	n.exec.Reason = "importers always look"
-	n.phase = phaseLive
-	d.change(n)
-	d.after(func() {
-		d.spawn(func() func() {
-			local := localPath(uri, d.run.Pipeline.File)
-			digest, size, err := d.Artifacts.Import(d.ops, local)
-			return func() { d.imported(n, local, digest, size, err) }
-		})
-	})
-}
-
-func (d *drive) imported(n *node, uri, digest string, size int64, err error) {
-	if n.exec.State.Ended() {
-		return
-	}
-	if err != nil {
-		d.failWith(n, err)
-		return
-	}
-	spec := n.comp.Importer
-	metadata, err := render{run: d.run, node: n}.metadata()
-	if err != nil {
-		d.failWith(n, err)
-		return
-	}
-	if spec.Workspace && d.run.Options.Workspace == "" { // else it is not where KFP's code would look
-		metadata[workspaceMark] = true
-	}
-	n.exec.Outputs = Values{Parameters: map[string]any{}, Artifacts: map[string][]Artifact{}}
-	for name := range n.comp.Outputs.Artifacts {
-		n.exec.Outputs.Artifacts[name] = []Artifact{{
-			Name: name, URI: uri, Digest: digest, Size: size, Type: spec.Type.Title, Version: spec.Type.Version, Metadata: metadata,
-		}}
-	}
-	d.end(n, Succeeded, "")
-}
-
-// localPath returns the path of a local URI; a relative one is relative to the
-// pipeline's file. What it does not know stays, for the artifact store to refuse.
-func localPath(uri, file string) string {
-	u, err := url.Parse(uri)
-	switch {
-	case err == nil && u.Scheme == "file" && (u.Host == "" || u.Host == "localhost") && u.Path != "":
-		return filepath.Clean(u.Path)
-	case uri == "" || strings.Contains(uri, "://") || filepath.IsAbs(uri):
-		return uri
-	}
-	return filepath.Join(filepath.Dir(file), uri)
 }
 
 // failWith ends an execution that could not be run at all.

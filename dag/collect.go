@@ -20,8 +20,11 @@ type Artifacts interface {
 	Path(digest string) (string, error)
 	// Link leaves a symbolic link to the object at a path, for people.
 	Link(digest, at string) error
-	// Import brings in what an importer names.
+	// Import brings in a file or directory of this machine.
 	Import(ctx context.Context, uri string) (digest string, size int64, err error)
+	// Fetch brings in what a URI names elsewhere, see RemoteSchemes. progress is told
+	// how many bytes have come and, unless 0, of how many.
+	Fetch(ctx context.Context, uri string, progress func(done, total int64)) (digest string, size int64, err error)
 }
 
 // maxParameter is the largest output parameter that is read, in bytes.

@@ -19,7 +19,7 @@ func (r render) executorInput() string {
 	if len(r.inputs().Artifacts) > 0 {
 		artifacts := map[string]any{}
 		for name, list := range r.inputs().Artifacts {
-			artifacts[name] = r.artifactJSON(list)
+			artifacts[name] = r.artifactJSON(r.asPaths(list))
 		}
 		inputs["artifacts"] = artifacts
 	}

@@ -140,6 +140,21 @@ func (s *memStore) LastKeyParts(_ context.Context, _, path string) (map[string]s
 	return nil, ErrNotFound
 }
 
+func (s *memStore) ArtifactsAt(_ context.Context, uri string) ([]Artifact, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var found []Artifact
+	for _, id := range slices.Backward(slices.Sorted(maps.Keys(s.executions))) {
+		x := copyOf(s.executions[id])
+		for _, list := range x.Outputs.Artifacts {
+			if x.State == Succeeded && list[0].URI == uri {
+				found = append(found, list[0])
+			}
+		}
+	}
+	return found, nil
+}
+
 func (s *memStore) CancelRequested(_ context.Context, run string) (bool, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -175,6 +190,9 @@ func (noArtifacts) Path(string) (string, error)                        { return 
 func (noArtifacts) Link(string, string) error                          { return nil }
 func (noArtifacts) Import(context.Context, string) (string, int64, error) {
 	return "sha256:0", 1, nil
+}
+func (noArtifacts) Fetch(context.Context, string, func(done, total int64)) (string, int64, error) {
+	return "sha256:1", 1, nil
 }
 
 // fakeBackend is a seeded engine in memory that outlives drivers. Times are those

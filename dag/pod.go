@@ -73,7 +73,10 @@ func buildPod(run *Run, n *node, number int64, home, homeID string, devices []st
 	if err := r.addVolumes(&pod, homeID); err != nil {
 		return pod, err
 	}
-	pod.Inputs = r.inputMounts()
+	var err error
+	if pod.Inputs, err = r.inputMounts(); err != nil {
+		return pod, err
+	}
 	pod.Outputs = r.podOutputs()
 	for i := range spec.Containers {
 		c, err := r.container(&spec.Containers[i], n.image[i], pod.Name)
@@ -113,9 +116,9 @@ func grace(run *Run) time.Duration {
 	return defaultGrace
 }
 
-// inputMounts returns the input artifacts that are mounted where their URI says.
+// inputMounts returns the input artifacts that are mounted, at their inputPath.
 // Those of the pod's directories are copied into these instead.
-func (r render) inputMounts() []runner.Input {
+func (r render) inputMounts() ([]runner.Input, error) {
 	copied := map[string]bool{}
 	for _, d := range r.node.comp.Pod.Directories {
 		for _, input := range d.From {
@@ -128,14 +131,20 @@ func (r render) inputMounts() []runner.Input {
 		for _, a := range r.inputs().Artifacts[name] {
 			if a.Digest != "" && !copied[name] && !seen[a.URI] {
 				seen[a.URI] = true
-				inputs = append(inputs, runner.Input{Digest: a.Digest, Path: a.URI})
-				if at := r.inputPath(a); at != a.URI { // older SDKs look there
+				places := []string{r.containerPath(a)}
+				if at := r.inputPath(a); at != places[0] { // in the workspace; older SDKs look at the first
+					places = append(places, at)
+				}
+				for _, at := range places {
+					if err := checkPath(name, a, at); err != nil {
+						return nil, err
+					}
 					inputs = append(inputs, runner.Input{Digest: a.Digest, Path: at})
 				}
 			}
 		}
 	}
-	return inputs
+	return inputs, nil
 }
 
 // podOutputs returns what Collect must bring.

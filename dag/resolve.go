@@ -263,7 +263,7 @@ func (r render) ref(ref *Ref) (string, error) {
 
 func artifactRef(ref *Ref, a Artifact, whole any) string {
 	switch ref.Kind {
-	case RefInputURI, RefOutputURI, RefInputPath:
+	case RefInputURI, RefOutputURI:
 		return a.URI
 	case RefInputMetadata, RefOutputMetadata:
 		if ref.Key == "" {

@@ -77,6 +77,7 @@ type RunOptions struct {
 	Secrets     []given.Ref        `json:"secrets,omitempty"`
 	ConfigMaps  []given.Ref        `json:"configMaps,omitempty"`
 	Workspace   string             `json:"workspace,omitempty"` // path in containers; empty: DefaultWorkspace
+	Imports     string             `json:"imports,omitempty"`   // where steps find what was imported from elsewhere; empty: where KFP's code looks, as /s3/…
 	Images      map[string]Alias   `json:"images,omitempty"`    // by the name in the file
 	Platform    string             `json:"platform,omitempty"`
 	Trust       string             `json:"trust,omitempty"` // CA bundle on this machine
@@ -166,6 +167,15 @@ type Execution struct {
 	RetryAt   time.Time
 }
 
+// Tries is how often the execution was started. An importer has no attempts of its
+// own: nothing of it could be adopted.
+func (x *Execution) Tries() int {
+	if x.Kind == KindImporter && !x.Started.IsZero() {
+		return 1
+	}
+	return len(x.Attempts)
+}
+
 // Attempt is one try of an execution.
 type Attempt struct {
 	Number  int64 // 1, 2, …
@@ -216,6 +226,8 @@ type Store interface {
 	// LastKeyParts returns what the key of the newest execution of this pipeline
 	// and path was made of; ErrNotFound where there is none.
 	LastKeyParts(ctx context.Context, pipeline, path string) (map[string]string, error)
+	// ArtifactsAt returns the newest artifacts with a URI, the last first.
+	ArtifactsAt(ctx context.Context, uri string) ([]Artifact, error)
 	// CancelRequested reports whether somebody asked to cancel the run.
 	CancelRequested(ctx context.Context, run string) (bool, error)
 }

@@ -82,20 +82,13 @@ func inWorkspace(a Artifact) bool {
 	return marked
 }
 
-// inputPath is where a container finds an input artifact: where its URI says or, in
-// the workspace, at the place that KFP's own code computes from the URI.
+// inputPath is where a container finds an input artifact: where KFP's own code looks
+// for its URI, in the workspace or not.
 func (r render) inputPath(a Artifact) string {
 	if !inWorkspace(a) {
-		return a.URI
+		return r.containerPath(a)
 	}
-	local := a.URI
-	if scheme, rest, ok := strings.Cut(a.URI, "://"); ok {
-		if scheme == "gs" {
-			scheme = "gcs"
-		}
-		local = scheme + "/" + rest
-	}
-	return path.Join(workspacePath(r.run), ".artifacts", local)
+	return path.Join(workspacePath(r.run), ".artifacts", artifactPath(a.URI))
 }
 
 // clearWorkspace deletes the workspace of a run whose tasks have ended, once. As on a

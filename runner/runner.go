@@ -139,6 +139,7 @@ type Image struct {
 	Emulated   bool     // the engine's own platform differs
 	Entrypoint []string // what runs when Container.Command is empty
 	Cmd        []string // its arguments when Container.Args is empty too
+	WorkDir    string   // its working directory when Container.WorkDir is empty; empty: /
 }
 
 // Requirements are Python packages in pip's notation, in the order given.

@@ -1,8 +1,10 @@
 package sqlite
 
 import (
+	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 
@@ -75,6 +77,30 @@ func artifactsByID(q querier, ids map[int64]bool) (map[int64]dag.Artifact, error
 		return err
 	}, `SELECT `+artifactColumns+` FROM artifacts a WHERE a.id IN (SELECT value FROM json_each(?))`, list)
 	return found, err
+}
+
+// maxAt is how many artifacts ArtifactsAt returns.
+const maxAt = 20
+
+// ArtifactsAt returns the newest artifacts with a URI, the last first.
+func (d *DB) ArtifactsAt(ctx context.Context, uri string) ([]dag.Artifact, error) {
+	var found []dag.Artifact
+	err := d.view(ctx, func(s *snapshot) error {
+		return each(s, func(rows *sql.Rows) (err error) {
+			var a dag.Artifact
+			var metadata string
+			if err := rows.Scan(artifactFields(&a, &metadata)...); err != nil {
+				return err
+			}
+			a.Metadata, err = decodeMap(metadata)
+			found = append(found, a)
+			return err
+		}, `SELECT `+artifactColumns+` FROM artifacts a WHERE a.uri = ? ORDER BY a.id DESC LIMIT ?`, uri, maxAt)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("look up the artifacts at %q: %w", uri, err)
+	}
+	return found, nil
 }
 
 // idList is a JSON array for json_each: one statement for any number of ids.

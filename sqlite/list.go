@@ -195,7 +195,7 @@ func taskRows(q querier, rest string, args ...any) ([]TaskRow, error) {
 		return err
 	}, `SELECT e.id, e.run, r.name, e.path, e.component, e.kind, e.state, e.cached, e.reason, e.error,
 			e.exit_code, e.created, e.started, e.ended,
-			(SELECT count(*) FROM attempts a WHERE a.execution = e.id),
+			(SELECT count(*) FROM attempts a WHERE a.execution = e.id) + (e.kind = 'importer' AND e.started <> 0),
 			coalesce((SELECT a.log FROM attempts a WHERE a.execution = e.id ORDER BY a.number DESC LIMIT 1), '')
 		FROM executions e JOIN runs r ON r.id = e.run`+rest, args...)
 	return list, err

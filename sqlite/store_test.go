@@ -80,6 +80,35 @@ func TestRunRoundTrip(t *testing.T) {
 	}
 }
 
+// TestArtifactsAt: what has this URI, the newest first; one that is handed on keeps
+// its id.
+func TestArtifactsAt(t *testing.T) {
+	d := open(t, "")
+	newRun(t, d, "a")
+	commitOutput := func(path string, a dag.Artifact) dag.Artifact {
+		e := task("a", path, dag.Succeeded)
+		e.Kind = dag.KindImporter
+		e.Outputs = outputs(map[string][]dag.Artifact{"artifact": {a}})
+		commit(t, d, dag.Batch{Executions: []*dag.Execution{e}})
+		return e.Outputs.Artifacts["artifact"][0]
+	}
+	one, two := artifact("one", ""), artifact("two", "")
+	one.URI, two.URI = "s3://b/k", "s3://b/k"
+	two.Digest = ""
+	one, two = commitOutput("one", one), commitOutput("two", two)
+	commitOutput("other", artifact("other", ""))
+	if again := commitOutput("again", one); again.ID != one.ID {
+		t.Errorf("%d became %d", one.ID, again.ID)
+	}
+	got, err := d.ArtifactsAt(t.Context(), "s3://b/k")
+	if diff := cmp.Diff([]dag.Artifact{two, one}, got); err != nil || diff != "" {
+		t.Errorf("%v (-want +got):\n%s", err, diff)
+	}
+	if got, err := d.ArtifactsAt(t.Context(), "s3://b"); err != nil || len(got) > 0 {
+		t.Errorf("%v, %v", got, err)
+	}
+}
+
 func TestPipelineIsStoredOnce(t *testing.T) {
 	d := open(t, "")
 	newRun(t, d, "a")

@@ -53,7 +53,7 @@ func newDocument(run *dag.Run, executions []*dag.Execution) document {
 	}
 	for _, x := range treeOrder(executions) {
 		d.Tasks = append(d.Tasks, taskDocument{
-			Path: x.Path, Kind: x.Kind, Component: x.Component, State: x.State, Attempts: len(x.Attempts), Cached: x.Cached,
+			Path: x.Path, Kind: x.Kind, Component: x.Component, State: x.State, Attempts: x.Tries(), Cached: x.Cached,
 			Reason: x.Reason, Started: rfc3339(x.Started), Ended: rfc3339(x.Ended), ExitCode: x.ExitCode, Error: x.Error,
 			Inputs: cleanValues(x.Inputs), Outputs: cleanValues(x.Outputs),
 		})

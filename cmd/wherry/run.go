@@ -97,6 +97,9 @@ func (g *globals) runPipeline(ctx context.Context, f runFlags) error {
 	if err != nil {
 		return err
 	}
+	if !driver.Backend.Features().Isolation { // no /s3/… of its own
+		run.Options.Imports = filepath.Join(g.Home, "runs", run.ID, "imports")
+	}
 	if err := checkSizes(job, q); err != nil {
 		return err
 	}

@@ -76,7 +76,7 @@ func printTasks(out io.Writer, executions []*dag.Execution) {
 		if x.Error != "" {
 			why = x.Error
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%s\n", x.Path, state, span(x.Started, x.Ended), len(x.Attempts), short(why, 90))
+		fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%s\n", x.Path, state, span(x.Started, x.Ended), x.Tries(), short(why, 90))
 	}
 	w.Flush()
 }

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"net/url"
 	"strconv"
 	"strings"
 
@@ -249,8 +248,8 @@ func (t *translator) importer(c *dag.Component, spec *importerSpec) error {
 		return t.errorf(uri.Pos, "%s: artifactUri needs a constant text or a runtimeParameter", about)
 	}
 	c.Importer.URI = &dag.Source{Constant: &dag.Constant{Value: s}, Pos: pos}
-	if u, err := url.Parse(s); err == nil && u.Scheme != "" && u.Scheme != "file" {
-		t.refuseAs(fmt.Sprintf("%s:// %s", u.Scheme, remoteImport), about, pos)
+	if scheme, _, ok := strings.Cut(s, "://"); ok && scheme != "file" && !dag.Fetchable(s) {
+		t.out.Notes = append(t.out.Notes, fmt.Sprintf("%s:%d: %s: %s", t.out.File, pos.Line, about, dag.RecordOnly(s)))
 	}
 	return nil
 }

@@ -13,9 +13,8 @@ import (
 type construct string
 
 const (
-	remoteImport construct = "import"
-	resolver     construct = "resolver (a query of Vertex AI's metadata)"
-	customJob    construct = "customJob (a job of Vertex AI)"
+	resolver  construct = "resolver (a query of Vertex AI's metadata)"
+	customJob construct = "customJob (a job of Vertex AI)"
 )
 
 // mends are what to do about the constructs that no local run will ever have.

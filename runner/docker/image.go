@@ -69,7 +69,7 @@ func (e *engine) lookUp(ctx context.Context, ref, want string) (runner.Image, er
 	}
 	im.Identity = info.ID + " " + im.Platform
 	if info.Config != nil {
-		im.Entrypoint, im.Cmd = info.Config.Entrypoint, info.Config.Cmd
+		im.Entrypoint, im.Cmd, im.WorkDir = info.Config.Entrypoint, info.Config.Cmd, info.Config.WorkingDir
 		if d := info.Config.Labels[labelDerivation]; d != "" {
 			im.Identity = d + " " + im.Platform
 		}
