@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -87,9 +88,24 @@ func (t *containerTranslator) container(spec *containerSpec) (dag.Container, err
 	if spec.Lifecycle != nil {
 		t.unused["lifecycle.preCacheCheck"] = true // the backend doesn't run it either
 	}
-	c.Requirements = requirements(spec.Command)
+	c.Layer = layer(&c, spec)
 	c.Resources, err = t.resources(&spec.Resources)
 	return c, err
+}
+
+// layer returns what the command installs before it does its work; nil where it
+// can't be installed ahead: pip's own settings are known only at run time.
+func layer(c *dag.Container, spec *containerSpec) *dag.Layer {
+	p, ok := findPreamble(spec.Command)
+	if !ok {
+		return nil
+	}
+	for _, e := range c.Env {
+		if strings.HasPrefix(e.Name, "PIP_") && slices.ContainsFunc(e.Value, func(p dag.Part) bool { return p.Ref != nil }) {
+			return nil
+		}
+	}
+	return &dag.Layer{Installs: p.installs, Venv: p.venv, Words: 3}
 }
 
 func (t *containerTranslator) args(list []text) ([]dag.Arg, error) {
