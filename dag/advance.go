@@ -30,17 +30,32 @@ func (d *drive) settle(n *node) {
 		d.end(n, Skipped, "")
 		return
 	}
-	inputs, err := n.parent.resolveInputs(d.run, n)
+	inputs, err := n.parent.resolveInputs(n)
 	if err != nil {
 		d.end(n, Failed, err.Error())
 		return
 	}
 	n.exec.Inputs = inputs
+	if when := n.task.When; when != nil {
+		switch ok, err := n.parent.holds(when, inputs); {
+		case err != nil:
+			d.end(n, Failed, err.Error())
+			return
+		case !ok:
+			n.exec.Reason = "its condition is false: " + clip(when.Text, 200)
+			d.end(n, Skipped, "")
+			return
+		}
+	}
 	switch {
+	case n.task.Iterate != nil:
+		d.openLoop(n)
 	case n.comp.Graph != nil:
 		d.open(n)
 	case n.comp.Importer != nil:
 		d.importArtifact(n)
+	case n.comp.Claim != nil:
+		d.claim(n)
 	default:
 		d.prepare(n)
 	}
@@ -51,12 +66,33 @@ func (d *drive) open(n *node) {
 	n.exec.State = Running
 	n.exec.Started = time.Now()
 	d.change(n)
-	d.after(func() { d.expand(n, n.comp, n.exec.Inputs) }) // the children need the parent's id
+	d.after(func() { d.expand(n, n.comp, n.scopeInputs()) }) // the children need the parent's id
+}
+
+// openLoop starts a loop: its first items become executions.
+func (d *drive) openLoop(n *node) {
+	items, err := n.parent.items(n)
+	if err != nil {
+		d.end(n, Failed, err.Error())
+		return
+	}
+	if n.exec.State == Pending {
+		n.exec.State = Running
+		n.exec.Started = time.Now()
+		d.change(n)
+		d.note("%s: a loop over %d items", n.exec.Path, len(items))
+	}
+	n.inner = newLoop(n, items)
+	if len(items) == 0 {
+		d.close(n.inner)
+		return
+	}
+	d.after(func() { d.iterate(n.inner) }) // the iterations need the loop's id
 }
 
 // expand adds the executions of a graph's tasks. n is nil for the root.
 func (d *drive) expand(n *node, comp *Component, inputs Values) {
-	s := newScope(d.run.Pipeline, n, comp, inputs)
+	s := newScope(d.setting(), n, comp, inputs)
 	if n == nil {
 		d.root = s
 	} else {
@@ -246,10 +282,13 @@ func (d *drive) imported(n *node, uri, digest string, size int64, err error) {
 		return
 	}
 	spec := n.comp.Importer
-	metadata, err := render{run: d.run, node: n}.metadata(spec.Metadata)
+	metadata, err := render{run: d.run, node: n}.metadata()
 	if err != nil {
 		d.failWith(n, err)
 		return
+	}
+	if spec.Workspace && d.run.Options.Workspace == "" { // else it is not where KFP's code would look
+		metadata[workspaceMark] = true
 	}
 	n.exec.Outputs = Values{Parameters: map[string]any{}, Artifacts: map[string][]Artifact{}}
 	for name := range n.comp.Outputs.Artifacts {
@@ -306,8 +345,11 @@ func (d *drive) end(n *node, s State, err string) {
 	d.batch.Durable = d.batch.Durable || s == Succeeded && !n.exec.Cached || s == Failed
 	n.parent.open--
 	d.dirty = append(d.dirty, n.parent.dependents[n.task.Name]...)
-	if n.parent.open == 0 {
+	switch {
+	case n.parent.open == 0:
 		d.close(n.parent)
+	case n.parent.loop != nil:
+		d.iterate(n.parent)
 	}
 }
 
@@ -317,21 +359,24 @@ func (d *drive) close(s *scope) {
 		return // the run ends when nothing of it is left on the engine, see finish
 	}
 	state, why := s.result()
-	s.owner.exec.Outputs = s.outputs(d.run)
+	s.owner.exec.Outputs = s.outputs()
 	d.end(s.owner, state, why)
 }
 
 // finish ends the run once its tasks have ended and what they left on the engine
 // is gone: then nobody has to look after it any more. It reports whether it did.
 func (d *drive) finish() bool {
-	if d.root == nil || d.root.open > 0 || d.cleaning > 0 || d.run.State.Ended() {
+	if d.root == nil || d.root.open > 0 || d.cleaning > 0 || d.run.State.Ended() || d.clearWorkspace() {
 		return false
 	}
 	d.run.State, d.run.Error = d.root.result()
-	if d.canceled {
+	switch {
+	case d.expired:
+		d.run.State, d.run.Error = Failed, fmt.Sprintf("stopped: it ran longer than its limit of %s", d.run.Pipeline.Deadline)
+	case d.canceled:
 		d.run.State, d.run.Error = Canceled, "canceled"
 	}
-	d.run.Outputs = d.root.outputs(d.run)
+	d.run.Outputs = d.root.outputs()
 	d.run.Ended = time.Now()
 	d.batch.Run = d.run
 	d.batch.Durable = true
@@ -345,12 +390,15 @@ func (d *drive) cancel() {
 	}
 	d.canceled = true
 	d.run.State = Canceling
-	d.run.Cancel = true
+	d.run.Cancel = !d.expired
 	d.batch.Run = d.run
 	d.waiting = nil
 	var release []string
 	var visit func(s *scope)
 	visit = func(s *scope) {
+		if s.loop != nil {
+			s.drop()
+		}
 		for _, n := range s.order {
 			switch {
 			case n.inner != nil && !n.exec.State.Ended():
@@ -367,10 +415,21 @@ func (d *drive) cancel() {
 				d.endCanceled(n)
 			}
 		}
+		if s.loop != nil && s.open == 0 && !s.owner.exec.State.Ended() {
+			d.close(s) // none of its items had been reached
+		}
 	}
 	visit(d.root)
 	if len(release) > 0 {
 		_ = d.Queue.Release(d.ops, release...)
+	}
+}
+
+// expire stops a run that has reached its pipeline's deadline.
+func (d *drive) expire() {
+	if !d.canceled {
+		d.expired = true
+		d.cancel()
 	}
 }
 

@@ -119,6 +119,9 @@ func (d *drive) collect(pod runner.Pod, r render, log string) outcome {
 		if e := w.Close(); err == nil && e != nil {
 			err = fmt.Errorf("keep the log: %w", e)
 		}
+		if err == nil && exit.OK() {
+			err = d.collectElsewhere(pod, c)
+		}
 		out = outcome{exit: exit, log: true}
 		if err == nil && exit.OK() {
 			out.outputs, err = c.outputs(r)

@@ -35,6 +35,8 @@ type Driver struct {
 	Queue     Admission
 	Home      string // WHERRY_HOME, absolute
 	HomeID    string // short id of it, in pod names
+	// Evaluators evaluate conditions and selectors, by the expression's language.
+	Evaluators map[string]Evaluator
 
 	// Observe is called from the driver's loop; it must not block. May be nil.
 	Observe func(Event)
@@ -90,6 +92,7 @@ type drive struct {
 	run        *Run
 	ops        context.Context // of what the loop started; outlives a cancelation
 	root       *scope
+	shared     *setting
 	executions []*Execution
 	byID       map[int64]*node
 	images     map[imageKey]*imageCall
@@ -114,7 +117,17 @@ type drive struct {
 	noted    map[string]bool // what was said once
 	fatal    error
 	canceled bool // Cancel was seen
+	expired  bool // canceled by the pipeline's deadline
+	cleared  bool // the workspace was seen to
 	killed   bool
+}
+
+// setting is what the run's scopes share.
+func (d *drive) setting() *setting {
+	if d.shared == nil {
+		d.shared = &setting{run: d.run, evaluators: d.Evaluators}
+	}
+	return d.shared
 }
 
 func (d *drive) loop(ctx context.Context, executions []*Execution) error {
@@ -124,6 +137,10 @@ func (d *drive) loop(ctx context.Context, executions []*Execution) error {
 	ticker := time.NewTicker(tick)
 	defer ticker.Stop()
 	done, kill := ctx.Done(), d.Kill
+	var deadline <-chan time.Time
+	if limit := d.run.Pipeline.Deadline; limit > 0 {
+		deadline = time.After(time.Until(d.run.Started.Add(limit)))
+	}
 	for {
 		if err := d.turn(); err != nil {
 			return err
@@ -143,6 +160,8 @@ func (d *drive) loop(ctx context.Context, executions []*Execution) error {
 				return ErrHangup
 			}
 			d.cancel()
+		case <-deadline:
+			d.expire()
 		case <-kill:
 			kill = nil
 			d.kill()
@@ -346,7 +365,7 @@ func (d *drive) admit() error {
 // at its first failure.
 func (d *drive) skipWaiting() {
 	d.waiting = slices.DeleteFunc(d.waiting, func(n *node) bool {
-		if !n.parent.comp.Graph.FailFast || n.exec.State != Pending {
+		if n.parent.loop != nil || !n.parent.comp.Graph.FailFast || n.exec.State != Pending {
 			return false
 		}
 		v, why := n.parent.verdict(n)

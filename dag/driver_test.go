@@ -746,7 +746,7 @@ func TestDriveImporter(t *testing.T) {
 		p.Components["import"] = &Component{
 			Name: "import", Inputs: Inputs{Parameters: map[string]*Parameter{"uri": {Type: TypeString}}},
 			Outputs:  Outputs{Artifacts: map[string]*OutputArtifact{"data": {}}},
-			Importer: &Importer{URI: &Source{Input: "uri"}, Type: ArtifactType{Title: "system.Dataset"}, Metadata: map[string]any{"from": "{{$.inputs.parameters['uri']}}"}},
+			Importer: &Importer{URI: &Source{Input: "uri"}, Type: ArtifactType{Title: "system.Dataset"}, Metadata: &Source{Fields: map[string]*Source{"from": {Input: "uri"}, "n": {Constant: &Constant{int64(3)}}}}},
 		}
 		tasks := p.Components["root"].Graph.Tasks
 		tasks["i"] = &Task{Name: "i", Component: "import", Parameters: map[string]*Source{"uri": {Constant: &Constant{"x.csv"}}}}

@@ -1,6 +1,9 @@
 package dag
 
-import "fmt"
+import (
+	"fmt"
+	"path"
+)
 
 // executorOutput is the name of the file that a component with the executor
 // contract writes in its outputs directory.
@@ -58,11 +61,12 @@ func (r render) artifactJSON(list []Artifact) any {
 type executorResult struct {
 	parameters map[string]any
 	artifacts  map[string][]Artifact // Metadata, and URI where the component changed it
+	elsewhere  map[string]string     // custom_path, by the artifact's name
 }
 
-// readExecutorOutput reads the executor output file at path.
-func readExecutorOutput(path string) (*executorResult, error) {
-	text, err := readParameter(path)
+// readExecutorOutput reads the executor output file.
+func readExecutorOutput(file string) (*executorResult, error) {
+	text, err := readParameter(file)
 	if err != nil {
 		return nil, fmt.Errorf("the executor output file: %w", err)
 	}
@@ -79,7 +83,7 @@ func readExecutorOutput(path string) (*executorResult, error) {
 			return nil, fmt.Errorf("the executor output file: %s is not a JSON object", field)
 		}
 	}
-	res := &executorResult{artifacts: map[string][]Artifact{}}
+	res := &executorResult{artifacts: map[string][]Artifact{}, elsewhere: map[string]string{}}
 	res.parameters, _ = doc["parameterValues"].(map[string]any)
 	lists, _ := doc["artifacts"].(map[string]any)
 	for name, list := range lists {
@@ -87,8 +91,8 @@ func readExecutorOutput(path string) (*executorResult, error) {
 		items, _ := entry["artifacts"].([]any)
 		for _, item := range items {
 			m, _ := item.(map[string]any)
-			if custom, _ := m["custom_path"].(string); custom != "" {
-				return nil, fmt.Errorf("artifact %q: custom_path (%s) is not supported yet: write it to its own path", name, custom)
+			if err := res.addElsewhere(name, m); err != nil {
+				return nil, err
 			}
 			a := Artifact{Name: name}
 			a.URI, _ = m["uri"].(string)
@@ -97,4 +101,27 @@ func readExecutorOutput(path string) (*executorResult, error) {
 		}
 	}
 	return res, nil
+}
+
+// addElsewhere takes note of where in its container a component wrote an artifact
+// instead of its own place. The SDK writes custom_path; KFP's launcher reads
+// customPath too.
+func (res *executorResult) addElsewhere(name string, m map[string]any) error {
+	custom := ""
+	for _, field := range []string{"custom_path", "customPath"} {
+		x, ok := m[field]
+		text, isText := x.(string)
+		if ok && x != nil && !isText {
+			return fmt.Errorf("the executor output file: %s of artifact %q is %s, not a text", field, name, clip(jsonText(x), 60))
+		}
+		custom = orElse(text, custom)
+	}
+	switch {
+	case custom == "":
+		return nil
+	case !path.IsAbs(custom):
+		return fmt.Errorf("artifact %q: its custom_path %q must be absolute: os.path.abspath(...) makes it so", name, custom)
+	}
+	res.elsewhere[name] = path.Clean(custom)
+	return nil
 }

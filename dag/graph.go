@@ -14,7 +14,8 @@ type node struct {
 	task    *Task
 	comp    *Component
 	parent  *scope // the graph that it is a task of
-	inner   *scope // of a graph that has started
+	inner   *scope // of a graph or loop that has started
+	ident   string // see identity; once it was asked for
 	phase   phase
 	image   []resolved       // of each container, once known
 	lost    int              // attempts lost in a row
@@ -35,9 +36,11 @@ const (
 	phaseBackoff                // waits until the next attempt
 )
 
-// scope is a graph that has started: the tasks of one execution of a graph
-// component.
+// scope is a graph or a loop that has started: the tasks of one execution of a
+// graph component, or the iterations of a task.
 type scope struct {
+	*setting
+	loop       *loop // the tasks are the iterations of a loop; nil: those of a graph
 	owner      *node // nil: the root
 	comp       *Component
 	inputs     Values
@@ -49,10 +52,10 @@ type scope struct {
 
 // newScope makes the scope of a graph component with a PENDING execution for
 // each task.
-func newScope(p *Pipeline, owner *node, comp *Component, inputs Values) *scope {
-	s := &scope{owner: owner, comp: comp, inputs: inputs, nodes: map[string]*node{}, dependents: map[string][]*node{}}
+func newScope(c *setting, owner *node, comp *Component, inputs Values) *scope {
+	s := &scope{setting: c, owner: owner, comp: comp, inputs: inputs, nodes: map[string]*node{}, dependents: map[string][]*node{}}
 	for _, t := range topological(comp.Graph) {
-		target := p.Components[t.Component]
+		target := c.run.Pipeline.Components[t.Component]
 		n := &node{task: t, comp: target, parent: s, exec: &Execution{
 			Path: s.path(t.Name), Task: t.Name, Component: t.Component, Kind: kindOf(t, target), Iteration: -1, State: Pending,
 		}}
@@ -128,6 +131,9 @@ const (
 // verdict decides about n, and says why it is skipped. It is pure: the same
 // states give the same answer, live, after a crash and in a dry run.
 func (s *scope) verdict(n *node) (verdict, string) {
+	if s.loop != nil {
+		return ready, ""
+	}
 	result := ready
 	for _, e := range n.task.edges() {
 		producer := s.nodes[e.Task].exec
@@ -193,10 +199,13 @@ func stateWord(s State) string {
 
 // result is the state that the scope's graph ends with, and why.
 func (s *scope) result() (State, string) {
+	if s.loop != nil {
+		return s.loopResult()
+	}
 	state, why := Succeeded, ""
 	for _, n := range s.order {
 		switch {
-		case n.exec.State == Canceled, n.exec.State == Skipped && n.exec.Reason == canceledReason:
+		case n.canceled():
 			return Canceled, canceledReason
 		case n.exec.State == Failed:
 			if state == Succeeded {
@@ -205,4 +214,10 @@ func (s *scope) result() (State, string) {
 		}
 	}
 	return state, why
+}
+
+// canceled reports whether a cancelation ended the execution, or kept it from
+// starting.
+func (n *node) canceled() bool {
+	return n.exec.State == Canceled || n.exec.State == Skipped && n.exec.Reason == canceledReason
 }

@@ -36,7 +36,7 @@ func keyParts(run *Run, n *node) map[string]string {
 		parts[prefix+"workdir"] = c.WorkDir
 		parts[prefix+"user"] = c.User
 		for _, e := range c.Env {
-			parts[prefix+"env "+e.Name] = short(jsonText(e.Value))
+			parts[prefix+"env "+e.Name] = short(e.keyText())
 		}
 	}
 	for _, m := range run.Options.Mounts {
@@ -53,6 +53,8 @@ func keyParts(run *Run, n *node) map[string]string {
 	for name, o := range n.comp.Outputs.Artifacts {
 		parts["output artifact "+name] = short(jsonText([]any{o.Type, o.Path, o.Metadata}))
 	}
+	render{run: run, node: n}.givenParts(parts)
+	mountParts(parts, n.comp.Pod)
 	parts["platform"] = run.Options.Platform
 	parts["format key"] = n.task.CacheKey
 	inputParts(parts, n)
@@ -82,10 +84,14 @@ func inputParts(parts map[string]string, n *node) {
 		}
 		parts["artifact "+name] = short(strings.Join(ids, " "))
 	}
-	for _, dep := range n.task.dependencies() {
-		if !n.task.readsFrom(dep) {
-			parts["after "+dep] = n.parent.nodes[dep].identity()
+	up := ""
+	for p := n; p != nil && p.parent != nil; p = p.parent.owner { // a group's dependencies are those of all in it
+		for _, dep := range p.task.dependencies() {
+			if !p.task.readsFrom(dep) {
+				parts["after "+up+dep] = p.parent.nodes[dep].identity()
+			}
 		}
+		up += "../"
 	}
 }
 
@@ -97,22 +103,28 @@ func (t *Task) readsFrom(dep string) bool {
 			s.tasks(seen)
 		}
 	}
+	if t.Iterate != nil {
+		t.Iterate.Items.tasks(seen)
+	}
 	return seen[dep]
 }
 
-// identity stands for what a task did: its own key, or those of all tasks in it.
+// identity stands for what a task that has ended did: its own key, or those of
+// all tasks in it.
 func (n *node) identity() string {
-	if n.exec.Key != "" {
+	switch {
+	case n.exec.Key != "":
 		return n.exec.Key
-	}
-	if n.inner == nil {
+	case n.inner == nil:
 		return short(string(n.exec.State) + jsonText(n.exec.Outputs))
+	case n.ident == "":
+		var ids []string
+		for _, inner := range n.inner.order {
+			ids = append(ids, fmt.Sprintf("%s[%d] %s", inner.exec.Task, inner.exec.Iteration, inner.identity()))
+		}
+		n.ident = short(strings.Join(ids, "\n"))
 	}
-	var ids []string
-	for _, inner := range n.inner.order {
-		ids = append(ids, inner.exec.Path+" "+inner.identity())
-	}
-	return short(strings.Join(ids, "\n"))
+	return n.ident
 }
 
 // short returns text itself, or its digest where it is long.

@@ -7,9 +7,22 @@ import (
 	"github.com/wherry-ml/wherry/runner"
 )
 
-// command is what runs: without what the layer holds, where layers are on.
+// layered reports whether what c installs is installed ahead: not where layers are
+// off, nor where only the run will tell what pip's settings are.
+func (c *Container) layered(o RunOptions) bool {
+	return c.Layer != nil && !o.NoLayers && !slices.ContainsFunc(c.Env, func(e EnvVar) bool {
+		return strings.HasPrefix(e.Name, "PIP_") && !e.literal()
+	})
+}
+
+// literal reports whether e's value is known from the file.
+func (e EnvVar) literal() bool {
+	return e.From == nil && !slices.ContainsFunc(e.Value, func(p Part) bool { return p.Ref != nil })
+}
+
+// command is what runs: without what the layer holds, where there is one.
 func (c *Container) command(o RunOptions) []Arg {
-	if c.Layer != nil && !o.NoLayers {
+	if c.layered(o) {
 		return c.Command[c.Layer.Words:]
 	}
 	return c.Command
@@ -18,22 +31,21 @@ func (c *Container) command(o RunOptions) []Arg {
 // layer returns the layer that c's command needs; nil where it needs none. The
 // settings of pip among the container's variables are the layer's too.
 func (c *Container) layer(o RunOptions) *runner.Layer {
-	if c.Layer == nil || o.NoLayers {
+	if !c.layered(o) {
 		return nil
 	}
 	l := &runner.Layer{Installs: c.Layer.Installs, Venv: c.Layer.Venv}
 	env := slices.Clone(o.Env)
 	for _, e := range c.Env {
-		if len(e.Value) == 0 || len(e.Value) == 1 && e.Value[0].Ref == nil {
-			env = append(env, runner.EnvVar{Name: e.Name, Value: Text(e.Value).literal()})
+		if e.literal() {
+			env = append(env, runner.EnvVar{Name: e.Name, Value: e.Value.literal()})
 		}
 	}
 	for _, e := range env {
-		if !runner.LayerEnv(e.Name) {
-			continue
+		if runner.LayerEnv(e.Name) {
+			l.Env = slices.DeleteFunc(l.Env, func(old runner.EnvVar) bool { return old.Name == e.Name })
+			l.Env = append(l.Env, e)
 		}
-		l.Env = slices.DeleteFunc(l.Env, func(old runner.EnvVar) bool { return old.Name == e.Name })
-		l.Env = append(l.Env, e)
 	}
 	return l
 }

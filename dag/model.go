@@ -14,9 +14,11 @@ type Pipeline struct {
 	DisplayName string                `json:"displayName,omitempty"`
 	Description string                `json:"description,omitempty"`
 	Format      Format                `json:"format"`
-	File        string                `json:"file,omitempty"` // as the person named it
-	Components  map[string]*Component `json:"components"`     // by name; they may refer to each other, also in a circle
-	Root        string                `json:"root"`           // name of the component that a run executes
+	File        string                `json:"file,omitempty"`      // as the person named it
+	Components  map[string]*Component `json:"components"`          // by name; they may refer to each other, also in a circle
+	Root        string                `json:"root"`                // name of the component that a run executes
+	Deadline    time.Duration         `json:"deadline,omitempty"`  // of the whole run, in nanoseconds; 0: none
+	Workspace   bool                  `json:"workspace,omitempty"` // tasks may share a directory of the run
 	Notes       []string              `json:"notes,omitempty"`
 	// Unsupported is what the file asks for and no backend of this version can
 	// run yet. Such a pipeline is refused before anything starts.
@@ -34,12 +36,13 @@ const (
 
 // Unsupported is one construct that is read but can't be run.
 type Unsupported struct {
-	What string     `json:"what"` // "parameterIterator (a loop) of task \"train\""
+	What string     `json:"what"`           // "parameterIterator (a loop) of task \"train\""
+	Mend string     `json:"mend,omitempty"` // what to do instead, where no version will run it
 	Pos  source.Pos `json:"pos"`
 }
 
-// Component is something that a task runs. Exactly one of Graph, Pod and
-// Importer is set.
+// Component is something that a task runs. Exactly one of Graph, Pod, Importer
+// and Claim is set.
 type Component struct {
 	Name     string     `json:"name"`
 	Inputs   Inputs     `json:"inputs"`
@@ -47,6 +50,7 @@ type Component struct {
 	Graph    *Graph     `json:"graph,omitempty"`
 	Pod      *Pod       `json:"pod,omitempty"`
 	Importer *Importer  `json:"importer,omitempty"`
+	Claim    *Claim     `json:"claim,omitempty"`
 	Pos      source.Pos `json:"pos"`
 }
 
@@ -176,18 +180,24 @@ const (
 	OnFailure Predicate = "failure"   // FAILED
 )
 
-// Source says where a task's input comes from. Exactly one field is set.
+// Source says where a task's input comes from. Exactly one field is set, apart from
+// Output, Keys and Select.
 type Source struct {
-	Constant *Constant   `json:"constant,omitempty"`
-	Input    string      `json:"input,omitempty"`  // the enclosing component's input
-	Task     string      `json:"task,omitempty"`   // sibling task; with Output
-	Output   string      `json:"output,omitempty"` // its output's name
-	Status   string      `json:"status,omitempty"` // sibling task whose final status this is
-	Item     bool        `json:"item,omitempty"`   // the iterator's item
-	Run      string      `json:"run,omitempty"`    // what RefRun's Name of that name stands for; "workspace_path": RefWorkspace
-	Concat   []*Source   `json:"concat,omitempty"` // joined as text
-	Select   *Expression `json:"select,omitempty"` // applied to the value
-	Pos      source.Pos  `json:"pos"`
+	Constant *Constant `json:"constant,omitempty"`
+	Input    string    `json:"input,omitempty"`  // the enclosing component's input
+	Task     string    `json:"task,omitempty"`   // sibling task; with Output
+	Output   string    `json:"output,omitempty"` // its output's name
+	Status   string    `json:"status,omitempty"` // sibling task whose final status this is
+	Item     bool      `json:"item,omitempty"`   // the iterator's item
+	Run      string    `json:"run,omitempty"`    // what RefRun's Name of that name stands for; "workspace_path": RefWorkspace
+	Concat   []*Source `json:"concat,omitempty"` // joined as text
+	List     []*Source `json:"list,omitempty"`   // a list whose items need looking up
+	// Fields are a struct's, where some need looking up. Keys are those of Fields
+	// whose name does, and what it becomes.
+	Fields map[string]*Source `json:"fields,omitempty"`
+	Keys   map[string]*Source `json:"keys,omitempty"`
+	Select *Expression        `json:"select,omitempty"` // applied to the value
+	Pos    source.Pos         `json:"pos"`
 }
 
 // Constant is a value written in the file; a struct, so that null is one too.
@@ -239,11 +249,18 @@ type Pod struct {
 	// that of the input artifacts named in From, and at the end it is the output
 	// artifact Name.
 	Directories []Directory `json:"directories,omitempty"`
+	// Volumes are mounted where Container.Mounts says.
+	Volumes  []Volume  `json:"volumes,omitempty"`
+	Metadata *Metadata `json:"metadata,omitempty"` // what the labels and annotations of field paths are
 	// Executor is true where the KFP executor contract holds: outputs are also
 	// read from the executor output file, which wins over single files.
-	Executor bool          `json:"executor,omitempty"`
-	Timeout  time.Duration `json:"timeout,omitempty"` // of each attempt; a task's own wins
-	Retry    *Retry        `json:"retry,omitempty"`   // a task's own wins
+	Executor bool `json:"executor,omitempty"`
+	// TaskConfig is what inputs of TypeTaskConfig receive: the part of the
+	// container's own configuration that it hands on. Its sources of kind Input
+	// are the component's own.
+	TaskConfig *Source       `json:"taskConfig,omitempty"`
+	Timeout    time.Duration `json:"timeout,omitempty"` // of each attempt; a task's own wins
+	Retry      *Retry        `json:"retry,omitempty"`   // a task's own wins
 }
 
 // Directory is a directory that tasks hand on to each other.
@@ -264,6 +281,7 @@ type Container struct {
 	Env        []EnvVar          `json:"env,omitempty"`
 	WorkDir    string            `json:"workDir,omitempty"`
 	User       string            `json:"user,omitempty"`
+	Mounts     []VolumeMount     `json:"mounts,omitempty"`
 	Resources  Resources         `json:"resources"`
 	PullPolicy runner.PullPolicy `json:"pullPolicy,omitempty"`
 	Layer      *Layer            `json:"layer,omitempty"`
@@ -278,10 +296,11 @@ type Layer struct {
 	Words    int        `json:"words"`          // how many words of Command it makes needless, from the first on
 }
 
-// EnvVar is an environment variable with placeholders.
+// EnvVar is an environment variable: text with placeholders, or what From says.
 type EnvVar struct {
-	Name  string `json:"name"`
-	Value Text   `json:"value"`
+	Name  string   `json:"name"`
+	Value Text     `json:"value"`
+	From  *EnvFrom `json:"from,omitempty"`
 }
 
 // Resources are Kubernetes quantities ("250m", "4Gi") with placeholders.
@@ -296,8 +315,10 @@ type Resources struct {
 
 // Importer makes an artifact of data that exists.
 type Importer struct {
-	URI      *Source        `json:"uri"` // Constant, or Input: a parameter of the importer's component
-	Type     ArtifactType   `json:"type"`
-	Metadata map[string]any `json:"metadata,omitempty"` // strings may hold {{$.inputs.parameters['x']}}
-	Reimport bool           `json:"reimport,omitempty"`
+	URI      *Source      `json:"uri"` // Constant, or Input: a parameter of the importer's component
+	Type     ArtifactType `json:"type"`
+	Metadata *Source      `json:"metadataFrom,omitempty"` // a struct; Input as in URI
+	Reimport bool         `json:"reimport,omitempty"`
+	// Workspace is true where those that take the artifact see it in the workspace.
+	Workspace bool `json:"workspace,omitempty"`
 }

@@ -1,5 +1,7 @@
 package dag
 
+import "fmt"
+
 // Plan is what a run would do, as far as the file alone says it.
 type Plan struct {
 	Pipeline   string         `json:"pipeline"`
@@ -17,6 +19,8 @@ type PlannedTask struct {
 	Command   []string `json:"command,omitempty"`
 	After     []string `json:"after"`
 	Cache     bool     `json:"cache"`
+	When      string   `json:"when,omitempty"`  // the condition of a task that has one
+	Items     string   `json:"items,omitempty"` // what a loop iterates over
 }
 
 // maxPlanned bounds a plan: graphs of graphs can multiply.
@@ -38,7 +42,11 @@ func NewPlan(run *Run) *Plan {
 			target := run.Pipeline.Components[t.Component]
 			p.Tasks = append(p.Tasks, planned(run, t, target, prefix))
 			if target.Graph != nil {
-				visit(target, prefix+t.Name+"/", depth+1)
+				inside := prefix + t.Name
+				if t.Iterate != nil {
+					inside += "[*]"
+				}
+				visit(target, inside+"/", depth+1)
 			}
 		}
 	}
@@ -48,6 +56,12 @@ func NewPlan(run *Run) *Plan {
 
 func planned(run *Run, t *Task, c *Component, prefix string) PlannedTask {
 	out := PlannedTask{Path: prefix + t.Name, Kind: kindOf(t, c), Component: t.Component, After: t.dependencies(), Cache: t.Cache}
+	if t.When != nil {
+		out.When = t.When.Text
+	}
+	if t.Iterate != nil {
+		out.Items = t.Iterate.Items.describe()
+	}
 	switch run.Options.Cache {
 	case CacheOn:
 		out.Cache = true
@@ -60,4 +74,21 @@ func planned(run *Run, t *Task, c *Component, prefix string) PlannedTask {
 		out.Command = append(plain(first.Command), plain(first.Args)...)
 	}
 	return out
+}
+
+// describe says for people where a loop's items come from.
+func (s *Source) describe() string {
+	switch {
+	case s.Constant != nil:
+		if list, ok := s.Constant.Value.([]any); ok {
+			return fmt.Sprintf("%d items", len(list))
+		}
+	case s.List != nil:
+		return fmt.Sprintf("%d items", len(s.List))
+	case s.Input != "":
+		return "input " + s.Input
+	case s.Task != "":
+		return s.Task + "." + s.Output
+	}
+	return "known when it starts"
 }

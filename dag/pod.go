@@ -3,6 +3,7 @@ package dag
 import (
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -70,14 +71,17 @@ func buildPod(run *Run, n *node, number int64, home, homeID string, devices []st
 		pod.Volumes = append(pod.Volumes, v)
 		mounts = append(mounts, runner.Mount{Volume: v.Name, Path: d.Path})
 	}
+	if err := r.addVolumes(&pod, homeID); err != nil {
+		return pod, err
+	}
 	pod.Inputs = r.inputMounts()
 	pod.Outputs = r.podOutputs()
 	for i := range spec.Containers {
-		c, err := r.container(&spec.Containers[i], n.image[i])
+		c, err := r.container(&spec.Containers[i], n.image[i], pod.Name)
 		if err != nil {
 			return pod, err
 		}
-		c.Mounts = mounts
+		c.Mounts = append(slices.Clone(mounts), r.mounts(&spec.Containers[i], &pod)...)
 		pod.Containers = append(pod.Containers, c)
 		pod.Resources = addResources(pod.Resources, c.Resources)
 	}
@@ -125,7 +129,7 @@ func (r render) inputMounts() []runner.Input {
 		for _, a := range r.inputs().Artifacts[name] {
 			if a.Digest != "" && !copied[name] && !seen[a.URI] {
 				seen[a.URI] = true
-				inputs = append(inputs, runner.Input{Digest: a.Digest, Path: a.URI})
+				inputs = append(inputs, runner.Input{Digest: a.Digest, Path: r.inputPath(a)})
 			}
 		}
 	}
@@ -170,7 +174,7 @@ func (r render) originPaths(name string) []string {
 	return paths
 }
 
-func (r render) container(c *Container, img resolved) (runner.Container, error) {
+func (r render) container(c *Container, img resolved, pod string) (runner.Container, error) {
 	out := runner.Container{
 		Name: containerName(c), Role: c.Role, After: c.After, Image: img.Ref,
 		WorkDir: c.WorkDir, User: c.User, Layer: joinLayers(img.layers),
@@ -182,16 +186,8 @@ func (r render) container(c *Container, img resolved) (runner.Container, error) 
 	if out.Args, err = r.args(c.Args); err != nil {
 		return out, fmt.Errorf("args: %w", err)
 	}
-	out.Env = append(out.Env, r.run.Options.Env...)
-	for _, e := range c.Env {
-		value, err := r.text(e.Value)
-		if err != nil {
-			return out, fmt.Errorf("env %s: %w", e.Name, err)
-		}
-		out.Env = append(out.Env, runner.EnvVar{Name: e.Name, Value: value})
-	}
-	if !r.node.comp.Pod.Executor {
-		out.Env = append(out.Env, runner.EnvVar{Name: outputsEnv, Value: r.dir})
+	if out.Env, err = r.env(c, pod); err != nil {
+		return out, err
 	}
 	out.Resources, err = r.resources(c.Resources)
 	return out, err

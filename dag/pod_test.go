@@ -47,7 +47,7 @@ func kfpPod() (*Run, *node) {
 		{IfPresent: &IfPresent{Input: "note", Then: Args("--note"), Else: Args("--quiet")}},
 		{Concat: []Arg{{Text: Literal("n=")}, {Text: Text{{Ref: &Ref{Kind: RefInputValue, Name: "n"}}}}}},
 	}
-	c.Env = []EnvVar{{"LEVEL", Literal("info")}, {"JOB", Text{{Ref: &Ref{Kind: RefRun, Name: "pipeline_job_name"}}}}}
+	c.Env = []EnvVar{{Name: "LEVEL", Value: Literal("info")}, {Name: "JOB", Value: Text{{Ref: &Ref{Kind: RefRun, Name: "pipeline_job_name"}}}}}
 	c.Resources = Resources{CPULimit: Literal("2"), MemoryRequest: Literal("1Gi"), MemoryLimit: Literal("4Gi"), AcceleratorCount: Literal("1")}
 	r.node.exec.Inputs.Artifacts["many"] = []Artifact{
 		{Name: "x", URI: "/w/runs/r0/2/1/x", Digest: "sha256:x"}, {Name: "y", URI: "gs://bucket/y"}, {Name: "x", URI: "/w/runs/r0/2/1/x", Digest: "sha256:x"},
@@ -110,7 +110,7 @@ func TestBuildPodErrors(t *testing.T) {
 	for want, spoil := range map[string]func(c *Container){
 		`command: input parameter "x" has no value`:                 func(c *Container) { c.Command = []Arg{{Text: missing}} },
 		`args: input parameter "x" has no value`:                    func(c *Container) { c.Args = []Arg{{Text: missing}} },
-		`env A: input parameter "x" has no value`:                   func(c *Container) { c.Env = []EnvVar{{"A", missing}} },
+		`env A: input parameter "x" has no value`:                   func(c *Container) { c.Env = []EnvVar{{Name: "A", Value: missing}} },
 		`CPU limit: "x" is not a quantity like 250m, 2 or 4Gi`:      func(c *Container) { c.Resources.CPULimit = Literal("x") },
 		`memory limit: "1XB" is not a quantity like 250m, 2 or 4Gi`: func(c *Container) { c.Resources.MemoryLimit = Literal("1XB") },
 	} {

@@ -85,3 +85,6 @@ func (r Resources) placeholders() bool {
 	}
 	return false
 }
+
+// ParseMemory reads a Kubernetes quantity of memory and returns bytes.
+func ParseMemory(text string) (int64, error) { return parseMemory(text) }

@@ -1,6 +1,7 @@
 package dag
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -8,36 +9,32 @@ import (
 
 // resolveInputs returns the values of a task's inputs when all that it waits for
 // has ended. What has no value is absent, so that the component's own default
-// holds.
-func (s *scope) resolveInputs(run *Run, n *node) (Values, error) {
+// holds; of a loop, what the iterations get one by one is absent too.
+func (s *scope) resolveInputs(n *node) (Values, error) {
+	if s.loop != nil {
+		return s.iterationInputs(n)
+	}
 	v := Values{Parameters: map[string]any{}, Artifacts: map[string][]Artifact{}}
 	for _, name := range sortedKeys(n.comp.Inputs.Parameters) {
-		p := n.comp.Inputs.Parameters[name]
-		x, ok, err := s.value(run, n, n.task.Parameters[name])
+		if n.task.perItem(name) {
+			continue
+		}
+		x, ok, err := s.input(n, name)
 		if err != nil {
-			return v, fmt.Errorf("input parameter %q: %w", name, err)
-		}
-		if !ok || x == nil {
-			switch {
-			case p.Optional && n.comp.Pod != nil:
-				continue // the component's own code has the default
-			case p.HasDefault:
-				x = p.Default
-			case p.Optional:
-				continue
-			default:
-				return v, fmt.Errorf("input parameter %q has no value", name)
-			}
-		}
-		if x, err = Coerce(x, p.Type); err != nil {
 			return v, fmt.Errorf("input parameter %q %w", name, err)
 		}
-		v.Parameters[name] = x
+		if ok {
+			v.Parameters[name] = x
+		}
 	}
 	for _, name := range sortedKeys(n.comp.Inputs.Artifacts) {
-		list := s.artifacts(n.task.Artifacts[name])
-		if len(list) == 0 {
-			if !n.comp.Inputs.Artifacts[name].Optional {
+		if n.task.perItem(name) {
+			continue
+		}
+		port := n.comp.Inputs.Artifacts[name]
+		list, ok := s.artifacts(n.task.Artifacts[name])
+		if !ok || len(list) == 0 && !port.List {
+			if !port.Optional {
 				return v, fmt.Errorf("input artifact %q has no value", name)
 			}
 			continue
@@ -47,8 +44,52 @@ func (s *scope) resolveInputs(run *Run, n *node) (Values, error) {
 	return v, nil
 }
 
-// value returns the value of a source and whether there is one.
-func (s *scope) value(run *Run, n *node, src *Source) (any, bool, error) {
+// perItem reports whether an input has another value in each iteration.
+func (t *Task) perItem(input string) bool {
+	if t.Iterate == nil {
+		return false
+	}
+	src := t.Parameters[input]
+	return input == t.Iterate.Input || src != nil && src.usesItem()
+}
+
+// input returns the value of an input parameter as its type has it, and whether
+// there is one.
+func (s *scope) input(n *node, name string) (any, bool, error) {
+	p := n.comp.Inputs.Parameters[name]
+	x, ok, err := s.value(n, n.task.Parameters[name])
+	if err != nil {
+		return nil, false, fmt.Errorf("has no value: %w", err)
+	}
+	if !ok || x == nil {
+		switch {
+		case p.Optional && n.comp.Pod != nil:
+			return nil, false, nil // the component's own code has the default
+		case p.HasDefault:
+			x = p.Default
+		case p.Optional:
+			return nil, false, nil
+		default:
+			return nil, false, errors.New("has no value")
+		}
+	}
+	x, err = Coerce(x, p.Type)
+	return x, err == nil, err
+}
+
+// value returns the value of a source for task n (nil: the graph's own outputs),
+// and whether there is one.
+func (s *scope) value(n *node, src *Source) (any, bool, error) {
+	x, ok, err := s.whole(n, src)
+	if err != nil || !ok || src.Select == nil {
+		return x, ok, err
+	}
+	x, err = s.choose(src.Select, x)
+	return x, err == nil, err
+}
+
+// whole is value before a selector takes its part of it.
+func (s *scope) whole(n *node, src *Source) (any, bool, error) {
 	switch {
 	case src == nil:
 		return nil, false, nil
@@ -58,48 +99,57 @@ func (s *scope) value(run *Run, n *node, src *Source) (any, bool, error) {
 		x, ok := s.inputs.Parameters[src.Input]
 		return x, ok, nil
 	case src.Task != "":
-		x, ok := s.nodes[src.Task].exec.Outputs.Parameters[src.Output]
+		x, ok := s.handedOn(src.Task).Parameters[src.Output]
 		return x, ok, nil
+	case src.Status != "":
+		return s.finalStatus(s.nodes[src.Status].exec), true, nil
+	case src.Item:
+		return n.parent.loop.items[n.exec.Iteration], true, nil
 	case src.Run != "":
-		x, err := runValue(run, n, src.Run)
+		x, err := runValue(s.run, n, src.Run)
 		return x, err == nil, err
-	case len(src.Concat) > 0:
-		text := ""
-		for _, part := range src.Concat {
-			x, ok, err := s.value(run, n, part)
-			if err != nil {
-				return nil, false, err
-			}
-			if ok {
-				text += FormatValue(x)
-			}
-		}
-		return text, true, nil
 	}
-	return nil, false, fmt.Errorf("its source can't be evaluated yet")
+	x, err := src.compose(func(part *Source) (any, error) {
+		x, _, err := s.value(n, part)
+		return x, err
+	})
+	return x, err == nil, err
 }
 
-func (s *scope) artifacts(src *Source) []Artifact {
+// handedOn are the outputs of a task: a failed or skipped one has none.
+func (s *scope) handedOn(task string) Values {
+	if x := s.nodes[task].exec; x.State == Succeeded {
+		return x.Outputs
+	}
+	return Values{}
+}
+
+// artifacts returns the artifacts of a source, and whether it has any; a list
+// that was collected may be empty.
+func (s *scope) artifacts(src *Source) ([]Artifact, bool) {
 	switch {
 	case src == nil:
-		return nil
+		return nil, false
 	case src.Input != "":
-		return s.inputs.Artifacts[src.Input]
+		list, ok := s.inputs.Artifacts[src.Input]
+		return list, ok
 	case src.Task != "":
-		return s.nodes[src.Task].exec.Outputs.Artifacts[src.Output]
+		list, ok := s.handedOn(src.Task).Artifacts[src.Output]
+		return list, ok
 	}
-	return nil
+	return nil, false
 }
 
-// outputs returns what the graph hands on once all its tasks have ended.
-func (s *scope) outputs(run *Run) Values {
+// outputs returns what the graph or loop hands on once all its tasks have ended.
+// Of several sources (KFP's OneOf) the first that has a value counts.
+func (s *scope) outputs() Values {
+	if s.loop != nil {
+		return s.collected()
+	}
 	v := Values{Parameters: map[string]any{}, Artifacts: map[string][]Artifact{}}
 	for name, o := range s.comp.Outputs.Parameters {
 		for _, src := range o.Select {
-			if src.Task != "" && s.nodes[src.Task].exec.State != Succeeded {
-				continue
-			}
-			if x, ok, err := s.value(run, nil, src); err == nil && ok {
+			if x, ok, err := s.value(nil, src); err == nil && ok {
 				v.Parameters[name] = x
 				break
 			}
@@ -107,7 +157,7 @@ func (s *scope) outputs(run *Run) Values {
 	}
 	for name, o := range s.comp.Outputs.Artifacts {
 		for _, src := range o.Select {
-			if list := s.artifacts(src); len(list) > 0 {
+			if list, ok := s.artifacts(src); ok {
 				v.Artifacts[name] = list
 				break
 			}
@@ -124,9 +174,11 @@ func runValue(run *Run, n *node, name string) (string, error) {
 	case "pipeline_job_name":
 		return run.Name, nil
 	case "pipeline_job_resource_name":
-		return run.Pipeline.Name + "-" + run.ID, nil
+		return (&setting{run: run}).resourceName(), nil
 	case "pipeline_job_uuid":
 		return run.ID, nil
+	case "workspace_path":
+		return workspacePath(run), nil
 	case "pipeline_root":
 		return "wherry://" + run.ID, nil
 	case "pipeline_job_create_time_utc", "pipeline_job_schedule_time_utc":
@@ -150,7 +202,7 @@ type render struct {
 	dir  string // the attempt's outputs directory, in the container
 }
 
-func (r render) inputs() Values { return r.node.exec.Inputs }
+func (r render) inputs() Values { return r.withTaskConfig(r.node.exec.Inputs) }
 
 // text returns t with its placeholders replaced.
 func (r render) text(t Text) (string, error) {
@@ -186,12 +238,17 @@ func (r render) ref(ref *Ref) (string, error) {
 		return FormatValue(x), nil
 	case RefOutputValue:
 		return r.parameterPath(ref.Name), nil
+	case RefWorkspace:
+		return workspacePath(r.run), nil
 	case RefRun:
 		return runValue(r.run, r.node, ref.Name)
 	case RefInputArtifact, RefInputURI, RefInputPath, RefInputMetadata:
 		list := r.inputs().Artifacts[ref.Name]
 		if len(list) == 0 {
 			return "", fmt.Errorf("input artifact %q has no value", ref.Name)
+		}
+		if ref.Kind == RefInputPath {
+			return r.inputPath(list[0]), nil
 		}
 		return artifactRef(ref, list[0], r.artifactJSON(list)), nil
 	case RefOutputArtifact, RefOutputURI, RefOutputPath, RefOutputMetadata:

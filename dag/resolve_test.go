@@ -77,7 +77,8 @@ func TestRenderRefs(t *testing.T) {
 		{Ref{Kind: RefRun, Name: "pipeline_task_name"}, "train-2", ""},
 		{Ref{Kind: RefRun, Name: "pipeline_task_uuid"}, "r1-5", ""},
 		{Ref{Kind: RefRun, Name: "pipeline_color"}, "", `the placeholder "pipeline_color" has no value here`},
-		{Ref{Kind: RefWorkspace}, "", `the placeholder "workspace" can't be resolved yet`},
+		{Ref{Kind: RefRun, Name: "workspace_path"}, "/kfp-workspace", ""},
+		{Ref{Kind: RefWorkspace}, "/kfp-workspace", ""},
 	} {
 		got, err := trainRender().text(Text{{Text: "<"}, {Ref: &tt.ref}, {Text: ">"}})
 		want := "<" + tt.want + ">"
@@ -165,18 +166,6 @@ func TestExecutorInput(t *testing.T) {
 	}
 }
 
-func TestImporterMetadata(t *testing.T) {
-	got, err := trainRender().metadata(map[string]any{
-		"a": "{{$.inputs.parameters['n']}} of {{$.inputs.parameters[\"rate\"]}}!", "b": 2.5, "c": "{{plain}}", "d": "",
-	})
-	if want := (map[string]any{"a": "7 of 7!", "b": 2.5, "c": "{{plain}}", "d": ""}); err != nil || !cmp.Equal(got, want) {
-		t.Errorf("got %v, %v; want %v", got, err, want)
-	}
-	if _, err := trainRender().metadata(map[string]any{"a": "{{$.inputs.parameters['x']}}"}); errorText(err) != `metadata "a": input parameter "x" has no value` {
-		t.Errorf("got %v", err)
-	}
-}
-
 func TestLocalPath(t *testing.T) {
 	for _, tt := range []struct{ uri, want string }{
 		{"/data/x.csv", "/data/x.csv"},
@@ -198,8 +187,9 @@ func TestLocalPath(t *testing.T) {
 func TestResolveInputs(t *testing.T) {
 	model := Artifact{Name: "model", Digest: "sha256:m"}
 	s := &scope{
-		inputs: Values{Parameters: map[string]any{"size": 3.0}, Artifacts: map[string][]Artifact{"seed": {{Digest: "sha256:s"}}}},
-		nodes: map[string]*node{"a": {exec: &Execution{Outputs: Values{
+		inputs:  Values{Parameters: map[string]any{"size": 3.0}, Artifacts: map[string][]Artifact{"seed": {{Digest: "sha256:s"}}}},
+		setting: &setting{run: &Run{ID: "r1"}},
+		nodes: map[string]*node{"a": {exec: &Execution{State: Succeeded, Outputs: Values{
 			Parameters: map[string]any{"x": 2.0, "empty": nil}, Artifacts: map[string][]Artifact{"model": {model}},
 		}}}},
 	}
@@ -216,16 +206,21 @@ func TestResolveInputs(t *testing.T) {
 		{"a task's", Parameter{Type: TypeString}, of(&Source{Task: "a", Output: "x"}), "2", ""},
 		{"run's", Parameter{}, of(&Source{Run: "pipeline_job_uuid"}), "r1", ""},
 		{"joined", Parameter{}, of(&Source{Concat: []*Source{{Constant: &Constant{"n="}}, {Task: "a", Output: "x"}, {Task: "a", Output: "none"}}}), "n=2", ""},
+		{"a null in a text", Parameter{}, of(&Source{Concat: []*Source{{Constant: &Constant{"n="}}, {Task: "a", Output: "empty"}}}), "n=", ""},
+		{"list", Parameter{Type: TypeList}, of(&Source{List: []*Source{{Task: "a", Output: "x"}, {Task: "a", Output: "none"}, {List: []*Source{{Input: "size"}}}}}), []any{2.0, nil, []any{3.0}}, ""},
+		{"struct", Parameter{Type: TypeStruct}, of(&Source{Fields: map[string]*Source{"a": {Input: "size"}, "k": {Constant: &Constant{"v"}}},
+			Keys: map[string]*Source{"k": {Concat: []*Source{{Constant: &Constant{"k"}}, {Input: "size"}}}}}), map[string]any{"a": 3.0, "k3": "v"}, ""},
+		{"struct as text", Parameter{Type: TypeString}, of(&Source{Fields: map[string]*Source{"a": {List: []*Source{{Run: "pipeline_job_uuid"}}}}}), `{"a":["r1"]}`, ""},
 		{"wrong type", Parameter{Type: TypeBoolean}, of(&Source{Task: "a", Output: "x"}), "absent", `input parameter "in" must be true or false, not 2`},
 		{"nothing", Parameter{}, nil, "absent", `input parameter "in" has no value`},
 		{"null", Parameter{}, of(&Source{Task: "a", Output: "empty"}), "absent", `input parameter "in" has no value`},
 		{"null is the default", Parameter{HasDefault: true, Default: "d"}, of(&Source{Constant: &Constant{nil}}), "d", ""},
 		{"default is coerced", Parameter{Type: TypeInteger, HasDefault: true, Default: 4.0}, nil, int64(4), ""},
 		{"optional", Parameter{Optional: true, HasDefault: true, Default: "d"}, of(&Source{Task: "a", Output: "none"}), "absent", ""},
-		{"later", Parameter{}, of(&Source{Item: true}), "absent", `input parameter "in": its source can't be evaluated yet`},
+		{"no source", Parameter{}, of(&Source{}), "absent", `input parameter "in" has no value: its source can't be evaluated`},
 	} {
 		n := &node{task: &Task{Parameters: tt.src}, exec: &Execution{}, comp: &Component{Pod: &Pod{}, Inputs: Inputs{Parameters: map[string]*Parameter{"in": &tt.param}}}}
-		v, err := s.resolveInputs(&Run{ID: "r1"}, n)
+		v, err := s.resolveInputs(n)
 		got, ok := v.Parameters["in"]
 		if !ok {
 			got = "absent"
@@ -238,12 +233,12 @@ func TestResolveInputs(t *testing.T) {
 		task: &Task{Artifacts: map[string]*Source{"m": {Task: "a", Output: "model"}, "s": {Input: "seed"}, "o": {Task: "a", Output: "none"}}},
 		exec: &Execution{}, comp: &Component{Inputs: Inputs{Artifacts: map[string]*ArtifactPort{"m": {}, "s": {}, "o": {Optional: true}}}},
 	}
-	v, err := s.resolveInputs(&Run{}, n)
+	v, err := s.resolveInputs(n)
 	if want := (map[string][]Artifact{"m": {model}, "s": {{Digest: "sha256:s"}}}); err != nil || !cmp.Equal(v.Artifacts, want) {
 		t.Errorf("artifacts: got %v, %v; want %v", v.Artifacts, err, want)
 	}
 	n.comp.Inputs.Artifacts["o"].Optional = false
-	if _, err := s.resolveInputs(&Run{}, n); errorText(err) != `input artifact "o" has no value` {
+	if _, err := s.resolveInputs(n); errorText(err) != `input artifact "o" has no value` {
 		t.Errorf("a missing artifact: %v", err)
 	}
 }
@@ -262,7 +257,7 @@ func TestGraphOutputs(t *testing.T) {
 			Artifacts:  map[string]*OutputArtifact{"m": {Select: []*Source{{Task: "d", Output: "m"}, {Task: "b", Output: "m"}}}},
 		}},
 	}
-	v := s.outputs(&Run{})
+	v := s.outputs()
 	if want := map[string]any{"first": "b"}; !cmp.Equal(v.Parameters, want) {
 		t.Errorf("parameters %v, want %v: the first whose task succeeded", v.Parameters, want)
 	}

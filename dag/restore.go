@@ -3,7 +3,6 @@ package dag
 import (
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"time"
 
@@ -29,46 +28,75 @@ func (d *drive) restore(executions []*Execution) error {
 		return nil
 	}
 	d.executions = executions
-	children := map[int64]map[string]*Execution{}
+	children := map[int64][]*Execution{}
 	for _, x := range executions {
-		if children[x.Parent] == nil {
-			children[x.Parent] = map[string]*Execution{}
-		}
-		children[x.Parent][x.Task] = x
+		children[x.Parent] = append(children[x.Parent], x)
 	}
-	d.root = d.rebuild(nil, comp, inputs, children)
+	d.root = newScope(d.setting(), nil, comp, inputs)
+	if err := d.rebuild(d.root, children); err != nil {
+		return err
+	}
 	if err := d.adopt(); err != nil {
 		return err
 	}
-	if d.run.Cancel || d.run.State == Canceling {
+	limit := d.run.Pipeline.Deadline
+	switch {
+	case d.run.Cancel:
+		d.cancel()
+	case limit > 0 && time.Since(d.run.Started) > limit:
+		d.expire()
+	case d.run.State == Canceling:
 		d.cancel()
 	}
 	return nil
 }
 
-// rebuild makes the scope of a graph from its stored executions.
-func (d *drive) rebuild(owner *node, comp *Component, inputs Values, children map[int64]map[string]*Execution) *scope {
-	s := newScope(d.run.Pipeline, owner, comp, inputs)
-	parent := int64(0)
-	if owner != nil {
-		parent = owner.exec.ID
+// rebuild brings a scope to where its stored executions stand, and those inside it.
+func (d *drive) rebuild(s *scope, children map[int64][]*Execution) error {
+	for _, x := range children[s.id()] {
+		switch n := s.nodes[x.Task]; {
+		case s.loop != nil:
+			s.iteration(x.Iteration, x)
+		case n != nil:
+			n.exec = x
+		}
 	}
 	for _, n := range s.order {
-		if x := children[parent][n.task.Name]; x != nil {
-			n.exec = x
-			d.byID[x.ID] = n
+		if n.exec.ID != 0 {
+			d.byID[n.exec.ID] = n
 		}
 		if n.exec.State.Ended() {
 			s.open--
 		}
+		inside := len(children[n.exec.ID]) > 0 && n.exec.ID != 0
 		switch {
 		case n.exec.State == Pending:
 			d.dirty = append(d.dirty, n)
-		case n.comp.Graph != nil && len(children[n.exec.ID]) > 0:
-			n.inner = d.rebuild(n, n.comp, n.exec.Inputs, children)
+			continue
+		case inside && n.task.Iterate != nil:
+			items, err := s.items(n)
+			if err != nil {
+				return fmt.Errorf("restore %s: %w", n.exec.Path, err)
+			}
+			n.inner = newLoop(n, items)
+		case inside:
+			n.inner = newScope(s.setting, n, n.comp, n.scopeInputs())
+		default:
+			continue
+		}
+		if err := d.rebuild(n.inner, children); err != nil {
+			return err
 		}
 	}
-	return s
+	return nil
+}
+
+// id is that of the execution that the scope belongs to; 0: the root.
+func (s *scope) id() int64 {
+	if s.owner == nil {
+		return 0
+	}
+	return s.owner.exec.ID
 }
 
 // adopt goes on with every execution that was RUNNING, and removes what ended
@@ -103,14 +131,19 @@ func (d *drive) adopt() error {
 	}
 	for _, n := range open {
 		switch {
+		case n.inner != nil && n.inner.open == 0:
+			d.close(n.inner)
+		case n.inner != nil && n.inner.loop != nil:
+			d.iterate(n.inner)
+		case n.inner != nil:
+		case n.task.Iterate != nil:
+			d.openLoop(n)
 		case n.comp.Graph != nil:
-			if n.inner == nil {
-				d.expand(n, n.comp, n.exec.Inputs)
-			} else if n.inner.open == 0 {
-				d.close(n.inner)
-			}
+			d.expand(n, n.comp, n.scopeInputs())
 		case n.comp.Importer != nil:
 			d.importArtifact(n)
+		case n.comp.Claim != nil:
+			d.claim(n)
 		default:
 			d.adoptPod(n, pods)
 		}
@@ -210,39 +243,4 @@ func (d *drive) readopt(n *node, a *Attempt, there bool) {
 	}
 	d.clamp(n, pod)
 	d.launch(n, a, pod, there)
-}
-
-// metadata returns an importer's metadata with its placeholders replaced.
-func (r render) metadata(in map[string]any) (map[string]any, error) {
-	out := map[string]any{}
-	for k, v := range in {
-		if s, ok := v.(string); ok {
-			text, err := r.text(parseInputs(s))
-			if err != nil {
-				return nil, fmt.Errorf("metadata %q: %w", k, err)
-			}
-			v = text
-		}
-		out[k] = v
-	}
-	return out, nil
-}
-
-// inputPlaceholder is the one placeholder that an importer's metadata may hold.
-var inputPlaceholder = regexp.MustCompile(`\{\{\$\.inputs\.parameters\[['"]([^'"]+)['"]\]\}\}`)
-
-func parseInputs(s string) Text {
-	var t Text
-	last := 0
-	for _, m := range inputPlaceholder.FindAllStringSubmatchIndex(s, -1) {
-		if m[0] > last {
-			t = append(t, Part{Text: s[last:m[0]]})
-		}
-		t = append(t, Part{Ref: &Ref{Kind: RefInputValue, Name: s[m[2]:m[3]]}})
-		last = m[1]
-	}
-	if last < len(s) {
-		t = append(t, Part{Text: s[last:]})
-	}
-	return t
 }

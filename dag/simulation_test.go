@@ -106,6 +106,7 @@ func (s *simulation) drive(id string, cancel bool) bool {
 	d := &Driver{
 		Backend: s.backend, Store: s.store, Artifacts: noArtifacts{}, Home: s.home, HomeID: "h",
 		Queue: queue.New(s.store, capacity, "fake", id, nil), Patience: time.Second,
+		Evaluators: map[string]Evaluator{"sim": simEvaluator{}},
 	}
 	run, _, err := d.Drive(ctx, id)
 	var away *runner.UnavailableError
@@ -137,17 +138,52 @@ func (s *simulation) outcome(pod runner.Pod, _ int) (time.Duration, runner.Exit)
 // pipeline makes a random pipeline of one or two levels.
 func (s *simulation) pipeline() *Pipeline {
 	p := &Pipeline{Name: "sim", Root: "root", Components: map[string]*Component{
-		"step": {Name: "step", Pod: &Pod{Containers: []Container{{Image: Literal("img"), Command: Args("step")}}}},
+		"step":      {Name: "step", Pod: &Pod{Containers: []Container{{Image: Literal("img"), Command: Args("step")}}}},
+		"item step": {Name: "item step", Pod: &Pod{Containers: []Container{{Image: Literal("img"), Command: Args("item")}}}, Inputs: itemInput},
 	}}
 	p.Components["inner"] = &Component{Name: "inner", Graph: s.graph([]string{"step"}, 4)}
-	p.Components["root"] = &Component{Name: "root", Graph: s.graph([]string{"step", "step", "inner"}, 8)}
+	p.Components["body"] = &Component{Name: "body", Graph: s.graph([]string{"step", "inner", "loop step"}, 3), Inputs: itemInput}
+	p.Components["root"] = &Component{Name: "root", Graph: s.graph([]string{"step", "step", "inner", "loop body", "loop step"}, 8)}
+	if s.rng.IntN(8) == 0 {
+		p.Deadline = time.Duration(1+s.rng.IntN(20)) * time.Second
+	}
 	return p
+}
+
+// itemInput is what the component of a loop's iterations takes.
+var itemInput = Inputs{Parameters: map[string]*Parameter{"item": {Type: TypeInteger}}}
+
+// simEvaluator knows three conditions.
+type simEvaluator struct{}
+
+func (simEvaluator) Condition(text string, _ map[string]any) (bool, error) {
+	if text == "broken" {
+		return false, errors.New("no such key")
+	}
+	return text == "true", nil
+}
+func (simEvaluator) Select(string, any) (any, error) { return nil, errors.New("selects nothing") }
+
+// loops makes the task a loop over a few items.
+func (s *simulation) loops(task *Task, component string) {
+	items := []any{}
+	for i := range s.rng.IntN(5) {
+		items = append(items, int64(i))
+	}
+	task.Component = component
+	task.Iterate = &Iterator{Items: &Source{Constant: &Constant{items}}, Input: "item", Parallelism: s.rng.IntN(3)}
 }
 
 func (s *simulation) graph(components []string, most int) *Graph {
 	g := &Graph{Tasks: map[string]*Task{}, FailFast: s.rng.IntN(4) == 0}
 	for i := range 1 + s.rng.IntN(most) {
 		task := &Task{Name: fmt.Sprintf("t%d", i), Component: components[s.rng.IntN(len(components))], Cache: s.rng.IntN(2) == 0}
+		if body, ok := strings.CutPrefix(task.Component, "loop "); ok {
+			s.loops(task, map[string]string{"body": "body", "step": "item step"}[body])
+		}
+		if s.rng.IntN(5) == 0 {
+			task.When = &Expression{Language: "sim", Text: []string{"true", "false", "false", "broken"}[s.rng.IntN(4)]}
+		}
 		for j := range i {
 			if s.rng.IntN(3) == 0 {
 				task.Needs = append(task.Needs, Edge{Task: fmt.Sprintf("t%d", j), On: []Predicate{OnSuccess, OnSuccess, OnEnd, OnDone, OnFailure}[s.rng.IntN(5)]})
@@ -179,7 +215,14 @@ func (s *simulation) check(id string) {
 		if byParent[x.Parent] == nil {
 			byParent[x.Parent] = map[string]*Execution{}
 		}
-		byParent[x.Parent][x.Task] = x
+		key := x.Task
+		if x.Iteration >= 0 {
+			key = x.Path
+		}
+		if byParent[x.Parent][key] != nil {
+			bad("%s is there twice", x.Path)
+		}
+		byParent[x.Parent][key] = x
 		if !x.State.Ended() {
 			bad("%s is %s in an ended run", x.Path, x.State)
 		}
@@ -228,9 +271,25 @@ func (s *simulation) checkStates(run *Run, byParent map[int64]map[string]*Execut
 	for _, siblings := range byParent {
 		for name, x := range siblings {
 			failed = failed || x.State == Failed
+			if x.Iteration >= 0 {
+				continue
+			}
+			task := s.taskOf(run, x, byParent)
 			holds := true
-			for _, e := range s.taskOf(run, x, byParent).Needs {
+			for _, e := range task.Needs {
 				holds = holds && e.On.holds(siblings[e.Task].State)
+			}
+			if x.State == Succeeded && task.Iterate != nil && len(byParent[x.ID]) != len(task.Iterate.Items.Constant.Value.([]any)) {
+				bad("%s has %d iterations", name, len(byParent[x.ID]))
+			}
+			if task.When != nil && holds {
+				if x.State == Succeeded && task.When.Text != "true" {
+					bad("%s is %s with the condition %s", name, x.State, task.When.Text)
+				}
+				holds = task.When.Text != "false"
+				if x.State == Failed && task.When.Text == "broken" {
+					continue
+				}
 			}
 			switch {
 			case x.State == Skipped && holds && !strings.Contains(x.Reason, "first failure") && x.Reason != canceledReason:
@@ -240,7 +299,7 @@ func (s *simulation) checkStates(run *Run, byParent map[int64]map[string]*Execut
 			}
 		}
 	}
-	if run.State == Succeeded && failed || run.State == Failed && !failed {
+	if run.State == Succeeded && failed || run.State == Failed && !failed && run.Pipeline.Deadline == 0 {
 		bad("the run is %s", run.State)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/wherry-ml/wherry/dag/given"
 	"github.com/wherry-ml/wherry/runner"
 )
 
@@ -73,7 +74,10 @@ type RunOptions struct {
 	Cache       CacheMode          `json:"cache,omitempty"`
 	Env         []runner.EnvVar    `json:"env,omitempty"`    // of every container
 	Mounts      []Mount            `json:"mounts,omitempty"` // in every container
-	Images      map[string]Alias   `json:"images,omitempty"` // by the name in the file
+	Secrets     []given.Ref        `json:"secrets,omitempty"`
+	ConfigMaps  []given.Ref        `json:"configMaps,omitempty"`
+	Workspace   string             `json:"workspace,omitempty"` // path in containers; empty: DefaultWorkspace
+	Images      map[string]Alias   `json:"images,omitempty"`    // by the name in the file
 	Platform    string             `json:"platform,omitempty"`
 	Trust       string             `json:"trust,omitempty"` // CA bundle on this machine
 	Network     runner.NetworkMode `json:"network,omitempty"`

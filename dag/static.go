@@ -2,6 +2,7 @@ package dag
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/wherry-ml/wherry/runner"
 )
@@ -47,10 +48,35 @@ func (c *Component) StaticPod(run *Run, home string) (runner.Pod, bool) {
 	for _, spec := range c.Pod.Containers {
 		pod.Containers = append(pod.Containers, runner.Container{
 			Name: containerName(&spec), Role: spec.Role, Image: plain([]Arg{{Text: spec.Image}})[0], Command: plain(spec.command(run.Options)), Args: plain(spec.Args),
-			WorkDir: spec.WorkDir, User: spec.User, Mounts: mounts,
+			WorkDir: spec.WorkDir, User: spec.User, Mounts: append(slices.Clone(mounts), staticMounts(&spec)...),
 		})
 	}
+	for _, v := range c.Pod.Volumes {
+		pod.Volumes = append(pod.Volumes, staticVolume(v))
+	}
 	return pod, true
+}
+
+// staticVolume is a volume of the same kind, before it is known what it holds.
+func staticVolume(v Volume) runner.Volume {
+	out := runner.Volume{Name: "volume-" + v.Name}
+	switch v.Kind {
+	case VolumeEmpty:
+		out.Scratch, out.Memory, out.Size = true, v.Memory, v.Size
+	case VolumeClaim:
+		out.Named = "check"
+	default:
+		out.Files = map[string]runner.File{}
+	}
+	return out
+}
+
+func staticMounts(c *Container) []runner.Mount {
+	var mounts []runner.Mount
+	for _, m := range c.Mounts {
+		mounts = append(mounts, runner.Mount{Volume: "volume-" + m.Volume, Path: m.Path, SubPath: m.SubPath, ReadOnly: m.ReadOnly})
+	}
+	return mounts
 }
 
 // mountPath is where buildPod mounts a volume.

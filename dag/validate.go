@@ -28,14 +28,18 @@ func Refuse(p *Pipeline, f *source.File) error {
 	if len(p.Unsupported) == 0 {
 		return nil
 	}
-	names := make([]string, 0, len(p.Unsupported))
+	first := p.Unsupported[0]
+	e := f.Errorf(first.Pos, "%s is read but can't be run yet; nothing was started", first.What).
+		WithMend("take it out, or wait for a later version")
+	if first.Mend != "" { // it never will
+		e = f.Errorf(first.Pos, "%s can't be run here; nothing was started", first.What).WithMend("%s", first.Mend)
+	}
+	var names []string
 	for _, u := range p.Unsupported[1:] {
 		names = append(names, fmt.Sprintf("%s (line %d)", u.What, u.Pos.Line))
 	}
-	e := f.Errorf(p.Unsupported[0].Pos, "%s is read but can't be run yet; nothing was started", p.Unsupported[0].What).
-		WithMend("this version runs containers, importers and sub-DAGs; take it out, or wait for a later version")
 	if len(names) > 0 {
-		e.Mend = "also not yet: " + strings.Join(names[:min(len(names), 8)], ", ")
+		e.Mend = strings.TrimPrefix(first.Mend+"; also not yet: ", "; ") + strings.Join(names[:min(len(names), 8)], ", ")
 	}
 	return e
 }
@@ -47,13 +51,13 @@ type validator struct {
 
 func (v *validator) component(c *Component) error {
 	bodies := 0
-	for _, set := range []bool{c.Graph != nil, c.Pod != nil, c.Importer != nil} {
+	for _, set := range []bool{c.Graph != nil, c.Pod != nil, c.Importer != nil, c.Claim != nil} {
 		if set {
 			bodies++
 		}
 	}
 	if bodies != 1 {
-		return v.f.Errorf(c.Pos, "component %q must have exactly one of a graph, a container and an importer", c.Name)
+		return v.f.Errorf(c.Pos, "component %q must have exactly one of a graph, a container, an importer and a claim", c.Name)
 	}
 	if c.Pod != nil {
 		return v.pod(c)
@@ -155,7 +159,7 @@ func (v *validator) source(c *Component, t *Task, s *Source, artifact bool) erro
 	case s.Status != "":
 		return v.known(pos, fmt.Sprintf("task %q: asks for the status of unknown task", t.Name), s.Status, sortedKeys(c.Graph.Tasks))
 	}
-	for _, part := range s.Concat {
+	for _, part := range s.parts() {
 		if err := v.source(c, t, part, artifact); err != nil {
 			return err
 		}
@@ -317,9 +321,24 @@ func (s *Source) tasks(seen map[string]bool) {
 	if s.Status != "" {
 		seen[s.Status] = true
 	}
-	for _, part := range s.Concat {
+	for _, part := range s.parts() {
 		part.tasks(seen)
 	}
+}
+
+// parts are the sources that s is made of.
+func (s *Source) parts() []*Source {
+	if len(s.Fields) == 0 {
+		return append(s.Concat[:len(s.Concat):len(s.Concat)], s.List...)
+	}
+	var parts []*Source
+	for _, name := range sortedKeys(s.Fields) {
+		parts = append(parts, s.Fields[name])
+		if key := s.Keys[name]; key != nil {
+			parts = append(parts, key)
+		}
+	}
+	return parts
 }
 
 func (v *validator) known(pos source.Pos, what, name string, known []string) error {

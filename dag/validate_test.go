@@ -75,8 +75,8 @@ func TestValidate(t *testing.T) {
 		mend  string
 	}{
 		{"root", func(p *Pipeline) { p.Root = "rot" }, `p.yaml: the pipeline has no root component "rot"`, ""},
-		{"no body", func(p *Pipeline) { p.Components["load"].Pod = nil }, `p.yaml:2:3: component "load" must have exactly one of a graph, a container and an importer`, ""},
-		{"two bodies", func(p *Pipeline) { p.Components["load"].Importer = &Importer{} }, `p.yaml:2:3: component "load" must have exactly one of a graph, a container and an importer`, ""},
+		{"no body", func(p *Pipeline) { p.Components["load"].Pod = nil }, `p.yaml:2:3: component "load" must have exactly one of a graph, a container, an importer and a claim`, ""},
+		{"two bodies", func(p *Pipeline) { p.Components["load"].Importer = &Importer{} }, `p.yaml:2:3: component "load" must have exactly one of a graph, a container, an importer and a claim`, ""},
 		{"component", func(p *Pipeline) { task(p, "train").Component = "trian" }, `p.yaml:11:3: task "train": unknown component "trian"`, `did you mean "train"?`},
 		{"component, none near", func(p *Pipeline) { task(p, "train").Component = "xyz" }, `p.yaml:11:3: task "train": unknown component "xyz"`, "known: load, root, train"},
 		{"dependency", func(p *Pipeline) { task(p, "train").Needs = []Edge{{Task: "laod"}} }, `p.yaml:11:3: task "train": depends on unknown task "laod"`, `did you mean "load"?`},
@@ -184,17 +184,22 @@ func TestRefuse(t *testing.T) {
 	if err := Refuse(p, lines()); err != nil {
 		t.Fatalf("nothing unsupported: %v", err)
 	}
-	p.Unsupported = []Unsupported{{`a loop of task "a"`, line(4)}}
+	p.Unsupported = []Unsupported{{What: `a loop of task "a"`, Pos: line(4)}}
 	err := Refuse(p, lines())
 	var e *source.Error
 	if !errors.As(err, &e) || e.Error() != `p.yaml:4:3: a loop of task "a" is read but can't be run yet; nothing was started` || e.Mend == "" {
 		t.Errorf("one: %v", err)
 	}
 	for i := 5; i < 15; i++ {
-		p.Unsupported = append(p.Unsupported, Unsupported{fmt.Sprintf("x%d", i), line(i)})
+		p.Unsupported = append(p.Unsupported, Unsupported{What: fmt.Sprintf("x%d", i), Pos: line(i)})
 	}
 	want := "also not yet: x5 (line 5), x6 (line 6), x7 (line 7), x8 (line 8), x9 (line 9), x10 (line 10), x11 (line 11), x12 (line 12)"
 	if err := Refuse(p, lines()); !errors.As(err, &e) || e.Mend != want {
 		t.Errorf("many: %v, %s", err, e.Mend)
+	}
+	p.Unsupported = []Unsupported{{What: "a job", Mend: "write a step", Pos: line(4)}, {What: "x", Pos: line(5)}}
+	if err := Refuse(p, lines()); !errors.As(err, &e) || e.Error() != "p.yaml:4:3: a job can't be run here; nothing was started" ||
+		e.Mend != "write a step; also not yet: x (line 5)" {
+		t.Errorf("never: %v, %s", err, e.Mend)
 	}
 }

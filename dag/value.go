@@ -209,11 +209,11 @@ func (p *Pipeline) Bind(text map[string]string, values map[string]any) (map[stri
 
 // parameter returns the root's parameter, or an error with the nearest name.
 func (p *Pipeline) parameter(name string) (*Parameter, error) {
-	params := p.Components[p.Root].Inputs.Parameters
-	if param, ok := params[name]; ok {
+	inputs := p.Components[p.Root].Inputs
+	if param, ok := inputs.Parameters[name]; ok {
 		return param, nil
 	}
-	known := sortedKeys(params)
+	known := append(sortedKeys(inputs.Parameters), sortedKeys(inputs.Artifacts)...)
 	e := &ParameterError{Name: name, Msg: "is not one of this pipeline's"}
 	switch near := source.Nearest(name, slices.Clone(known)); {
 	case near != "":

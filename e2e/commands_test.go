@@ -14,6 +14,8 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"golang.org/x/sys/unix"
+
+	"github.com/wherry-ml/wherry/e2e/harness"
 )
 
 // commands are what scripts may use beside testscript's own.
@@ -213,7 +215,7 @@ func cmdContainers(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	home := ts.Getenv("WHERRY_HOME")
 	for until := time.Now().Add(3 * time.Second); ; time.Sleep(100 * time.Millisecond) {
-		ids, err := containersOf(home)
+		ids, err := harness.Containers(home)
 		ts.Check(err)
 		switch {
 		case neg == (len(ids) == 0):
@@ -234,7 +236,7 @@ func cmdTmpfs(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(os.MkdirAll(dir, 0o755))
 	ts.Check(ts.Exec("mount", "-t", "tmpfs", "-o", "size="+args[1], "wherry-e2e", dir))
 	ts.Defer(func() {
-		cleanUp(ts.Getenv("WHERRY_HOME"))
+		harness.CleanUp(ts.Getenv("WHERRY_HOME"))
 		if err := exec.Command("umount", dir).Run(); err != nil {
 			_ = exec.Command("umount", "-l", dir).Run()
 		}
@@ -251,7 +253,7 @@ func cmdPublicDir(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(os.Chown(dir, uid, uid))
 	ts.Setenv(args[0], dir)
 	ts.Defer(func() {
-		cleanUp(ts.Getenv("WHERRY_HOME"))
+		harness.CleanUp(ts.Getenv("WHERRY_HOME"))
 		_ = os.RemoveAll(dir)
 	})
 }

@@ -3,6 +3,7 @@ package runner
 import (
 	"context"
 	"io"
+	"io/fs"
 	"iter"
 	"net"
 	"time"
@@ -76,6 +77,13 @@ type Builder interface {
 	// Build makes the image that b describes, or finds it by b's derivation and
 	// does nothing. Output of the build goes to log, line by line.
 	Build(ctx context.Context, b BuildSpec, log func(string)) (Image, error)
+}
+
+// VolumeRemover is a backend whose named volumes can be deleted.
+type VolumeRemover interface {
+	// RemoveVolume deletes the volume that pods name by Volume.Named. One that is
+	// gone is no error; one that a pod still uses is.
+	RemoveVolume(ctx context.Context, name string) error
 }
 
 // Checker is a backend that can say before anything starts what it would refuse.
@@ -212,14 +220,25 @@ type Mount struct {
 }
 
 // Volume is a directory that containers of a pod mount. Exactly one of Scratch,
-// Named, Host and Tree says what it is.
+// Files, Named, Host and Tree says what it is.
 type Volume struct {
 	Name    string
-	Scratch bool     // new, writable by any uid, gone with the pod
-	Seed    []string // with Scratch: digests of directories copied into it before the start, in order
-	Named   string   // engine volume that outlives the pod, made when it is not there
-	Host    string   // path on this machine that the person named
-	Tree    string   // digest of a directory in the artifact store; mounts are read-only
+	Scratch bool            // new, writable by any uid, gone with the pod
+	Seed    []string        // with Scratch: digests of directories copied into it before the start, in order
+	Memory  bool            `json:",omitempty"` // with Scratch and without Seed: kept in memory; no output can be collected from it
+	Size    int64           `json:",omitempty"` // with Memory: bytes at most; 0: the engine's default
+	Files   map[string]File `json:",omitempty"` // by relative path; read-only where the backend can, gone with the pod
+	Named   string          // volume of the backend that outlives the pod; made empty and writable by any uid when it is not there
+	Host    string          // path on this machine that the person named
+	Tree    string          // digest of a directory in the artifact store; mounts are read-only
+}
+
+// File is a small file that a pod brings along. Every container that mounts it
+// can read it, whatever its uid, and it takes the place of what its image has there.
+type File struct {
+	Data   []byte
+	Mode   fs.FileMode // permission bits; 0: 0444
+	Secret bool        // Data is never printed, stored or part of an error
 }
 
 // Input is an artifact that every container of the pod sees at Path, read-only.

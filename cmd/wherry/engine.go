@@ -12,6 +12,7 @@ import (
 
 	"github.com/wherry-ml/wherry/artifact"
 	"github.com/wherry-ml/wherry/dag"
+	"github.com/wherry-ml/wherry/dag/cel"
 	"github.com/wherry-ml/wherry/runner"
 	"github.com/wherry-ml/wherry/runner/docker"
 	"github.com/wherry-ml/wherry/runner/process"
@@ -146,7 +147,8 @@ func (g *globals) driver(ctx context.Context, run string, o dag.RunOptions, obse
 	q := queue.New(db, capacity, o.Backend, run, g.driven)
 	return &dag.Driver{
 		Backend: backend, Store: db, Artifacts: store, Queue: q, Home: g.Home, HomeID: g.homeID(),
-		Observe: observe, Kill: g.Kill, Patience: g.patience(),
+		Evaluators: map[string]dag.Evaluator{"cel": cel.Evaluator{}},
+		Observe:    observe, Kill: g.Kill, Patience: g.patience(),
 	}, q, nil
 }
 

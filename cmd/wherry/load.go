@@ -18,17 +18,18 @@ type loaded struct {
 	pipeline *dag.Pipeline
 }
 
-// loadPipeline reads and validates a pipeline file of any kind. mounted are the
-// container paths that are mounted already.
+// loadPipeline reads and validates a pipeline file of any kind but Python. mounted
+// are the container paths that are mounted already.
 func loadPipeline(path string, mounted []string) (*loaded, error) {
-	if strings.EqualFold(filepath.Ext(path), ".py") {
-		return nil, (&source.Error{File: path, Msg: "Python files are not compiled yet"}).
-			WithMend("compile it with your kfp: kfp dsl compile --py %s --output pipeline.yaml", path)
-	}
-	f, err := source.Read(path)
+	f, err := source.ReadPackage(path)
 	if err != nil {
 		return nil, err
 	}
+	return load(f, path, mounted)
+}
+
+// load translates and validates what was read for path.
+func load(f *source.File, path string, mounted []string) (*loaded, error) {
 	docs, err := f.Documents()
 	if err != nil {
 		return nil, err

@@ -177,7 +177,8 @@ const (
 )
 
 func (p *progress) execution(x *dag.Execution) {
-	if !x.Kind.Runs() && x.State != dag.Skipped {
+	unreached := x.State == dag.Skipped || x.State == dag.Failed && x.Started.IsZero() // of a group: it never began
+	if !x.Kind.Runs() && !unreached {
 		return
 	}
 	word := fmt.Sprintf("%s %d", x.State, len(x.Attempts))

@@ -24,10 +24,13 @@ type runFlags struct {
 	params      []string
 	paramsFile  string
 	mounts      []string
+	secrets     []string
+	configMaps  []string
 	backend     string
 	name        string
 	platform    string
 	network     string
+	python      pythonFlags
 	maxParallel int
 	cache       bool
 	noCache     bool
@@ -44,9 +47,13 @@ func newRunCmd(g *globals) *cobra.Command {
 		Long: `Run reads a pipeline file, checks it, and runs its tasks as containers, as many at
 once as the machine has room for. A task whose image, command, inputs and mounted
 sources have not changed is taken from the cache. A wherry.yaml beside the file, or
-in a folder above it, says what image names mean here, what is mounted, and more.`,
+in a folder above it, says what image names mean here, what is mounted, and more.
+
+` + givenHelp,
 		Example: `  wherry run pipeline.yaml
   wherry run pipeline.yaml -p learning_rate=0.1 -v ./src:/app:ro
+  wherry run pipeline.py                  # compiled with your kfp
+  wherry run steps.py --component train -p epochs=3
   wherry run pipeline.yaml --dry-run
   wherry run pipeline.yaml -o json | jq .run.outputs`,
 		Args: cobra.ExactArgs(1),
@@ -59,6 +66,8 @@ in a folder above it, says what image names mean here, what is mounted, and more
 	fl.StringArrayVarP(&f.params, "param", "p", nil, "`NAME=VALUE` of a parameter (repeatable)")
 	fl.StringVar(&f.paramsFile, "params", "", "YAML or JSON `FILE` with parameters")
 	fl.StringArrayVarP(&f.mounts, "volume", "v", nil, "`SRC:DST[:ro]` mounted in every step; with :ro a source that is snapshotted and part of the cache key")
+	fl.StringArrayVar(&f.secrets, "secret", nil, "`NAME[/KEY]=FILE|DIR|env:VAR` of a secret that the pipeline names (repeatable)")
+	fl.StringArrayVar(&f.configMaps, "config-map", nil, "`NAME[/KEY]=FILE|DIR|env:VAR` of a config map that the pipeline names (repeatable)")
 	fl.StringVar(&f.backend, "backend", "docker", "`NAME` of what runs the steps: docker or process")
 	fl.StringVar(&f.name, "name", "", "`NAME` of the run")
 	fl.StringVar(&f.platform, "platform", "", "`OS/ARCH` of the images, such as linux/amd64")
@@ -68,6 +77,7 @@ in a folder above it, says what image names mean here, what is mounted, and more
 	fl.BoolVar(&f.noCache, "no-cache", false, "run every step, cached or not")
 	fl.BoolVar(&f.noLayers, "no-layers", false, "run commands as they are written: a step that installs packages does so every time")
 	fl.BoolVar(&f.dryRun, "dry-run", false, "read, check and print the plan; needs no engine and changes nothing")
+	f.python.add(fl)
 	fl.BoolVarP(&f.detach, "detach", "d", false, "go on in the background and print the run's id")
 	return cmd
 }
@@ -78,6 +88,9 @@ func (g *globals) runPipeline(ctx context.Context, f runFlags) error {
 		return err
 	}
 	if f.dryRun {
+		if err := dag.CheckGiven(job.run.Pipeline, job.run.Options); err != nil {
+			job.run.Pipeline.Notes = append(job.run.Pipeline.Notes, "needs: "+err.Error()+"; try: "+hintText(err))
+		}
 		return g.printPlan(job)
 	}
 	run := job.run
@@ -88,6 +101,12 @@ func (g *globals) runPipeline(ctx context.Context, f runFlags) error {
 	}
 	if err := checkSizes(job, q); err != nil {
 		return err
+	}
+	if err := dag.CheckGiven(run.Pipeline, run.Options); err != nil {
+		return &usageError{msg: err.Error(), mend: hintText(err)}
+	}
+	if !driver.Backend.Features().Isolation { // the path of containers can't be had
+		run.Options.Workspace = filepath.Join(g.Home, "runs", run.ID, "workspace")
 	}
 	if err := checkBackend(job, driver.Backend, g.Home); err != nil {
 		return err
@@ -142,7 +161,7 @@ func (g *globals) prepareRun(ctx context.Context, f runFlags) (*job, error) {
 	if err != nil {
 		return nil, err
 	}
-	l, err := loadPipeline(f.file, mounted)
+	l, err := g.loadAny(ctx, f, mounted)
 	if err != nil {
 		return nil, err
 	}
@@ -202,7 +221,11 @@ func runOptions(f runFlags, proj *project) (dag.RunOptions, []string, error) {
 	for _, name := range sortedNames(proj.Env) {
 		o.Env = append(o.Env, runner.EnvVar{Name: name, Value: proj.Env[name]})
 	}
-	return o, mounted, nil
+	if o.Secrets, err = mergeGiven("--secret", proj.Secrets, f.secrets); err != nil {
+		return o, nil, err
+	}
+	o.ConfigMaps, err = mergeGiven("--config-map", proj.ConfigMaps, f.configMaps)
+	return o, mounted, err
 }
 
 // aliases returns what the pipeline's image names mean on this machine.
@@ -237,7 +260,8 @@ func aliases(p *dag.Pipeline, proj *project) map[string]dag.Alias {
 func bindParameters(p *dag.Pipeline, f runFlags, proj *project) (map[string]any, error) {
 	values := map[string]any{}
 	for k, v := range proj.Params {
-		if _, ok := p.Components[p.Root].Inputs.Parameters[k]; ok { // it may serve several pipelines
+		inputs := p.Components[p.Root].Inputs
+		if inputs.Parameters[k] != nil || inputs.Artifacts[k] != nil { // it may serve several pipelines
 			values[k] = v
 		}
 	}
@@ -267,7 +291,36 @@ func bindParameters(p *dag.Pipeline, f runFlags, proj *project) (map[string]any,
 		text[name] = value
 		delete(values, name)
 	}
+	if err := giveArtifacts(p, text, values); err != nil {
+		return nil, err
+	}
 	return p.Bind(text, values)
+}
+
+// giveArtifacts binds the pipeline's input artifacts. Paths on the command line
+// are relative to the current directory, as everything there.
+func giveArtifacts(p *dag.Pipeline, text map[string]string, values map[string]any) error {
+	given := map[string]string{}
+	for name := range p.Components[p.Root].Inputs.Artifacts {
+		uri, ok := text[name]
+		if v, isText := values[name].(string); !ok && isText {
+			uri, ok = v, true
+		}
+		delete(text, name)
+		delete(values, name)
+		if !ok {
+			continue
+		}
+		if uri != "" && !strings.Contains(uri, "://") {
+			path, err := filepath.Abs(uri)
+			if err != nil {
+				return err
+			}
+			uri = path
+		}
+		given[name] = uri
+	}
+	return p.GiveArtifacts(given)
 }
 
 // checkSizes refuses, before anything starts, what can never fit this machine.

@@ -164,7 +164,7 @@ func (g *globals) printPlan(j *job) error {
 	if g.structured() {
 		return g.printDocument(plan)
 	}
-	fmt.Fprintf(g.Out, "%s (%s) from %s: %s\n", plan.Pipeline, j.pipeline.Format, filepath.Base(j.file.Name), count(len(plan.Tasks), "task"))
+	fmt.Fprintf(g.Out, "%s (%s) from %s: %s\n", plan.Pipeline, j.pipeline.Format, filepath.Base(j.pipeline.File), count(len(plan.Tasks), "task"))
 	if j.project.File != "" {
 		fmt.Fprintf(g.Out, "  with %s\n", j.project.File)
 	}
@@ -183,7 +183,7 @@ func (g *globals) printPlan(j *job) error {
 	}
 	fmt.Fprintln(g.Out)
 	w := tabwriter.NewWriter(g.Out, 0, 4, 2, ' ', 0)
-	fmt.Fprintln(w, "TASK\tKIND\tIMAGE\tAFTER\tCACHE")
+	fmt.Fprintln(w, "TASK\tKIND\tIMAGE\tAFTER\tCACHE\tWHEN")
 	for _, t := range plan.Tasks {
 		image := t.Image
 		if a, ok := j.run.Options.Images[image]; ok {
@@ -193,7 +193,11 @@ func (g *globals) printPlan(j *job) error {
 		if t.Cache {
 			cache = "on"
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", t.Path, t.Kind, orDash(image), orDash(strings.Join(t.After, ", ")), cache)
+		when := short(t.When, 80)
+		if t.Items != "" {
+			when = strings.TrimSpace("for each of " + t.Items + " " + when)
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", t.Path, t.Kind, orDash(image), orDash(strings.Join(t.After, ", ")), cache, orDash(when))
 	}
 	w.Flush()
 	for _, n := range j.pipeline.Notes {

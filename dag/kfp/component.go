@@ -1,6 +1,7 @@
 package kfp
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"reflect"
@@ -17,7 +18,9 @@ func (t *translator) component(name string, spec *componentSpec) (*dag.Component
 	if err := t.outputs(c, spec); err != nil {
 		return nil, err
 	}
-	t.refuseComponent(name, spec)
+	if len(spec.SinglePlatformSpecs) > 0 {
+		t.unused["singlePlatformSpecs"] = true // nothing in KFP reads them
+	}
 	switch {
 	case spec.Dag != nil && spec.ExecutorLabel != nil:
 		return nil, t.errorf(spec.Pos, "component %q has both a dag and an executorLabel", name)
@@ -41,7 +44,7 @@ func (t *translator) inputs(c *dag.Component, spec *componentSpec) error {
 	for i := range spec.InputDefinitions.Artifacts.Items {
 		e := &spec.InputDefinitions.Artifacts.Items[i]
 		put(&c.Inputs.Artifacts, e.Name, &dag.ArtifactPort{
-			Type: t.artifactType(&e.Value.ArtifactType, subject(c, "input", e.Name)),
+			Type: artifactType(&e.Value.ArtifactType),
 			List: e.Value.IsArtifactList, Optional: e.Value.IsOptional, Description: e.Value.Description,
 		})
 	}
@@ -92,7 +95,7 @@ func (t *translator) outputs(c *dag.Component, spec *componentSpec) error {
 			return err
 		}
 		put(&c.Outputs.Artifacts, e.Name, &dag.OutputArtifact{
-			Type: t.artifactType(&e.Value.ArtifactType, about), List: e.Value.IsArtifactList,
+			Type: artifactType(&e.Value.ArtifactType), List: e.Value.IsArtifactList,
 			Description: e.Value.Description, Metadata: meta, Pos: e.Pos,
 		})
 	}
@@ -124,11 +127,8 @@ func (t *translator) metadata(meta map[string]any, about string, older ...*dict[
 	return meta, nil
 }
 
-func (t *translator) artifactType(s *artifactTypeSchema, about string) dag.ArtifactType {
-	if s.SchemaURI.Value != "" {
-		t.refuse(schemaURI, about, s.SchemaURI.Pos)
-	}
-	return dag.ArtifactType{Title: s.SchemaTitle, Instance: s.InstanceSchema, Version: s.SchemaVersion}
+func artifactType(s *artifactTypeSchema) dag.ArtifactType {
+	return dag.ArtifactType{Title: cmp.Or(s.SchemaTitle, s.SchemaURI), Instance: s.InstanceSchema, Version: s.SchemaVersion}
 }
 
 // graph translates a component made of tasks.
@@ -147,11 +147,7 @@ func (t *translator) graph(c *dag.Component, spec *componentSpec) error {
 	if err := t.selectParameters(c, &spec.Dag.Outputs); err != nil {
 		return err
 	}
-	if err := t.selectArtifacts(c, &spec.Dag.Outputs); err != nil {
-		return err
-	}
-	t.refuseCollected(c)
-	return nil
+	return t.selectArtifacts(c, &spec.Dag.Outputs)
 }
 
 func (t *translator) selectParameters(c *dag.Component, spec *dagOutputs) error {
@@ -175,9 +171,6 @@ func (t *translator) selectParameters(c *dag.Component, spec *dagOutputs) error 
 			out.Select = append(out.Select, &dag.Source{Task: s.ProducerSubtask.Value,
 				Output: s.OutputParameterKey.Value, Pos: s.ProducerSubtask.Pos})
 		}
-		if len(selectors) > 1 {
-			t.refuse(oneOf, about, e.Pos)
-		}
 	}
 	for _, name := range keys(c.Outputs.Parameters) {
 		out := c.Outputs.Parameters[name]
@@ -198,8 +191,6 @@ func (t *translator) selectArtifacts(c *dag.Component, spec *dagOutputs) error {
 			return t.errorf(e.Pos, "%s is not declared in outputDefinitions", about)
 		case len(e.Value.ArtifactSelectors) == 0:
 			return t.errorf(e.Pos, "%s needs artifactSelectors", about)
-		case len(e.Value.ArtifactSelectors) > 1:
-			t.refuse(oneOf, about, e.Pos)
 		}
 		for _, s := range e.Value.ArtifactSelectors {
 			out.Select = append(out.Select, &dag.Source{Task: s.ProducerSubtask.Value,

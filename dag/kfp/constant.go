@@ -2,9 +2,9 @@ package kfp
 
 import (
 	"fmt"
-	"slices"
 
 	"github.com/wherry-ml/wherry/dag"
+	"github.com/wherry-ml/wherry/dag/cel"
 	"github.com/wherry-ml/wherry/dag/source"
 )
 
@@ -27,7 +27,6 @@ func (t *taskTranslator) parameter(e *entry[taskInputParameter]) (*dag.Source, e
 		src = &dag.Source{Input: spec.ComponentInputParameter.Value, Pos: spec.ComponentInputParameter.Pos}
 	case spec.TaskFinalStatus != nil:
 		src = &dag.Source{Status: spec.TaskFinalStatus.ProducerTask.Value, Pos: spec.TaskFinalStatus.ProducerTask.Pos}
-		t.refuse(finalStatus, about, src.Pos)
 	default:
 		var err error
 		if src, err = t.runtimeValue(e.Name, about, spec.RuntimeValue); err != nil {
@@ -35,8 +34,10 @@ func (t *taskTranslator) parameter(e *entry[taskInputParameter]) (*dag.Source, e
 		}
 	}
 	if sel := spec.ParameterExpressionSelector; sel != nil {
+		if err := t.checkExpression("parameterExpressionSelector", *sel, cel.CheckSelector); err != nil {
+			return nil, err
+		}
 		src.Select = &dag.Expression{Language: "cel", Text: sel.Value, Pos: sel.Pos}
-		t.refuse(expressionSelector, about, sel.Pos)
 	}
 	return src, nil
 }
@@ -44,20 +45,18 @@ func (t *taskTranslator) parameter(e *entry[taskInputParameter]) (*dag.Source, e
 func (t *taskTranslator) runtimeValue(name, about string, v *valueOrRuntimeParameter) (*dag.Source, error) {
 	switch {
 	case v.RuntimeParameter != nil:
-		t.refuse(runtimeParameter, about, v.RuntimeParameter.Pos)
 		return &dag.Source{Input: v.RuntimeParameter.Value, Pos: v.RuntimeParameter.Pos}, nil
 	case v.ConstantValue != nil:
-		return t.constant(name, about, v.ConstantValue.get(), v.ConstantValue.Pos)
+		return t.constant(name, about, v.get(), v.ConstantValue.Pos)
 	case v.Constant.Set:
-		return t.constant(name, about, v.Constant.Value, v.Constant.Pos)
+		return t.constant(name, about, v.get(), v.Constant.Pos)
 	}
 	return nil, t.errorf(v.Pos, "%s: runtimeValue has no constant", about)
 }
 
 func (t *taskTranslator) constant(name, about string, v any, pos source.Pos) (*dag.Source, error) {
 	s, _ := v.(string)
-	parts, _ := split(s, t.known)
-	if !hasRef(parts) {
+	if parts, _ := split(s, t.known); !hasRef(parts) {
 		typ, err := t.typeOf(name)
 		if err == nil && typ != dag.TypeString { // which takes any value as text
 			v, err = convert(typ, v)
@@ -65,29 +64,26 @@ func (t *taskTranslator) constant(name, about string, v any, pos source.Pos) (*d
 		if err != nil {
 			return nil, t.errorf(pos, "%s %s", about, err)
 		}
-		return t.structured(v, pos), nil
 	}
-	joined := &dag.Source{Pos: pos}
-	for _, part := range parts {
-		src := &dag.Source{Constant: &dag.Constant{Value: part.Text}, Pos: pos}
-		switch ref := part.Ref; {
-		case ref == nil:
+	return t.value(v, pos)
+}
+
+// value returns a constant of this task; its placeholders stand for other inputs
+// of the task.
+func (t *taskTranslator) value(v any, pos source.Pos) (*dag.Source, error) {
+	b := builder{known: t.known, pos: pos, ref: func(ref dag.Ref) (*dag.Source, error) {
+		switch {
 		case ref.Kind == dag.RefRun:
-			src = &dag.Source{Run: ref.Name, Pos: pos}
+			return &dag.Source{Run: ref.Name, Pos: pos}, nil
 		case ref.Kind == dag.RefWorkspace:
-			src = &dag.Source{Run: "workspace_path", Pos: pos}
-			t.refuse(workspace, about, pos)
+			t.out.Workspace = true
+			return &dag.Source{Run: "workspace_path", Pos: pos}, nil
 		case ref.Name == t.item:
-			src = &dag.Source{Item: true, Pos: pos}
-		default:
-			var err error
-			if src, err = t.input(text{ref.Name, pos}); err != nil {
-				return nil, err
-			}
+			return &dag.Source{Item: true, Pos: pos}, nil
 		}
-		joined.Concat = append(joined.Concat, src)
-	}
-	return joined, nil
+		return t.input(text{ref.Name, pos})
+	}}
+	return b.source(v)
 }
 
 // typeOf returns the type of the component's input; any where it has none.
@@ -97,27 +93,6 @@ func (t *taskTranslator) typeOf(name string) (dag.Type, error) {
 		return dag.TypeAny, nil
 	}
 	return parseType(p.Value.ParameterType, p.Value.Type)
-}
-
-// structured returns a constant whose strings are left as they are; where they
-// hold placeholders, that is not run yet.
-func (t *taskTranslator) structured(v any, pos source.Pos) *dag.Source {
-	found := false
-	if hasPlaceholder(v) {
-		eachString(v, func(s string) {
-			parts, _ := split(s, t.known)
-			for _, p := range parts {
-				if p.Ref != nil {
-					found = true
-					t.mention[p.Ref.Name] = true
-				}
-			}
-		})
-	}
-	if found {
-		t.refuse(nestedPlaceholder, t.about, pos)
-	}
-	return &dag.Source{Constant: &dag.Constant{Value: v}, Pos: pos}
 }
 
 // known reports whether a placeholder in a constant of this task stands for
@@ -130,8 +105,4 @@ func (t *taskTranslator) known(ref dag.Ref) bool {
 		return true
 	}
 	return false
-}
-
-func hasRef(parts dag.Text) bool {
-	return slices.ContainsFunc(parts, func(p dag.Part) bool { return p.Ref != nil })
 }

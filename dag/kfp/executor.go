@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math"
 	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -37,6 +36,9 @@ func (t *translator) executor(c *dag.Component, spec *componentSpec) error {
 		c.Pod = &dag.Pod{}
 		return nil
 	}
+	if isClaim(x.Container.Image.Value) {
+		return t.claim(c, x.Container)
+	}
 	ct := &containerTranslator{translator: t, about: fmt.Sprintf("executor %q", label.Value), component: spec}
 	for name := range t.implicit(spec) { // the compiler doesn't declare them
 		put(&c.Inputs.Parameters, name, &dag.Parameter{Optional: true, Pos: e.Pos})
@@ -47,7 +49,10 @@ func (t *translator) executor(c *dag.Component, spec *componentSpec) error {
 	}
 	container.Pos = e.Pos
 	c.Pod = &dag.Pod{Executor: true, Containers: []dag.Container{container}}
-	return t.applyPlatform(label.Value, c.Pod)
+	if err := t.applyPlatform(label.Value, c.Pod); err != nil {
+		return err
+	}
+	return t.taskConfig(c, spec, x.Container)
 }
 
 // containerTranslator carries the translation of one container.
@@ -63,9 +68,6 @@ func (t *containerTranslator) container(spec *containerSpec) (dag.Container, err
 	if spec.Image.Value == "" {
 		return c, t.errorf(spec.Pos, "%s has no image", t.about)
 	}
-	if strings.HasPrefix(spec.Image.Value, "argostub/") {
-		t.refuse(volumeClaim, t.about, spec.Image.Pos)
-	}
 	if c.Image, err = t.text(spec.Image); err != nil {
 		return c, err
 	}
@@ -76,7 +78,7 @@ func (t *containerTranslator) container(spec *containerSpec) (dag.Container, err
 		return c, err
 	}
 	for _, e := range spec.Env {
-		if e.Name.Value == "" || strings.ContainsAny(e.Name.Value, "=\x00") {
+		if !goodVariable(e.Name.Value) {
 			return c, t.errorf(e.Name.Pos, "%s: %q is not a name for an environment variable", t.about, e.Name.Value)
 		}
 		v, err := t.text(e.Value)
@@ -88,25 +90,15 @@ func (t *containerTranslator) container(spec *containerSpec) (dag.Container, err
 	if spec.Lifecycle != nil {
 		t.unused["lifecycle.preCacheCheck"] = true // the backend doesn't run it either
 	}
-	c.Layer = layer(&c, spec)
+	if p, ok := findPreamble(spec.Command); ok {
+		c.Layer = &dag.Layer{Installs: p.installs, Venv: p.venv, Words: 3}
+	}
 	c.Resources, err = t.resources(&spec.Resources)
 	return c, err
 }
 
-// layer returns what the command installs before it does its work; nil where it
-// can't be installed ahead: pip's own settings are known only at run time.
-func layer(c *dag.Container, spec *containerSpec) *dag.Layer {
-	p, ok := findPreamble(spec.Command)
-	if !ok {
-		return nil
-	}
-	for _, e := range c.Env {
-		if strings.HasPrefix(e.Name, "PIP_") && slices.ContainsFunc(e.Value, func(p dag.Part) bool { return p.Ref != nil }) {
-			return nil
-		}
-	}
-	return &dag.Layer{Installs: p.installs, Venv: p.venv, Words: 3}
-}
+// goodVariable reports whether an environment can hold a variable of this name.
+func goodVariable(name string) bool { return name != "" && !strings.ContainsAny(name, "=\x00") }
 
 func (t *containerTranslator) args(list []text) ([]dag.Arg, error) {
 	var out []dag.Arg
@@ -115,7 +107,7 @@ func (t *containerTranslator) args(list []text) ([]dag.Arg, error) {
 		if err != nil {
 			return nil, t.placeholderError(item.Pos, err)
 		}
-		t.refuseWorkspace(item)
+		t.seeWorkspace(item)
 		out = append(out, a)
 	}
 	return out, nil
@@ -126,13 +118,13 @@ func (t *containerTranslator) text(s text) (dag.Text, error) {
 	if err != nil {
 		return nil, t.placeholderError(s.Pos, err)
 	}
-	t.refuseWorkspace(s)
+	t.seeWorkspace(s)
 	return out, nil
 }
 
-func (t *containerTranslator) refuseWorkspace(s text) {
+func (t *containerTranslator) seeWorkspace(s text) {
 	if strings.Contains(s.Value, "{{$.workspace_path}}") {
-		t.refuse(workspace, t.about, s.Pos)
+		t.out.Workspace = true
 	}
 }
 
@@ -230,9 +222,14 @@ func (t *translator) importer(c *dag.Component, spec *importerSpec) error {
 	if err != nil {
 		return err
 	}
-	c.Importer = &dag.Importer{Type: t.artifactType(&spec.TypeSchema, about), Metadata: meta, Reimport: spec.Reimport}
+	c.Importer = &dag.Importer{Type: artifactType(&spec.TypeSchema), Reimport: spec.Reimport}
+	if len(meta) > 0 {
+		if c.Importer.Metadata, err = t.own(c, meta, spec.At["metadata"]); err != nil {
+			return err
+		}
+	}
 	if spec.DownloadToWorkspace {
-		t.refuse(importToWorkspace, about, spec.At["downloadToWorkspace"])
+		c.Importer.Workspace, t.out.Workspace = true, true
 	}
 	uri := spec.ArtifactURI
 	switch {

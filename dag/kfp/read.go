@@ -136,7 +136,9 @@ func (t *translator) pipeline() error {
 	}
 	root.Pos = t.spec.At["root"]
 	t.out.Components[t.out.Root] = root
-	t.refuseRootArtifacts()
+	if err := t.linkPlatform(); err != nil {
+		return err
+	}
 	if err := t.applyRuntime(root); err != nil {
 		return err
 	}

@@ -104,7 +104,7 @@ type outputArtifactSpec struct {
 
 type artifactTypeSchema struct {
 	SchemaTitle    string `yaml:"schemaTitle"`
-	SchemaURI      text   `yaml:"schemaUri"`
+	SchemaURI      string `yaml:"schemaUri"`
 	InstanceSchema string `yaml:"instanceSchema"`
 	SchemaVersion  string `yaml:"schemaVersion"`
 }
@@ -248,14 +248,12 @@ type valueOrRuntimeParameter struct {
 	Pos              source.Pos   `yaml:",pos"`
 }
 
-// text returns the constant where it is text, else "".
-func (v *valueOrRuntimeParameter) text() string {
-	constant := v.Constant.Value
+// get returns the constant, nil where there is none.
+func (v *valueOrRuntimeParameter) get() any {
 	if v.ConstantValue != nil {
-		constant = v.ConstantValue.get()
+		return v.ConstantValue.get()
 	}
-	s, _ := constant.(string)
-	return s
+	return v.Constant.Value
 }
 
 type legacyValue struct {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/wherry-ml/wherry/dag"
+	"github.com/wherry-ml/wherry/dag/cel"
 )
 
 // taskTranslator carries the translation of one task.
@@ -34,8 +35,10 @@ func (t *translator) task(c *dag.Component, siblings *dict[taskSpec], e *entry[t
 		}
 	}
 	if when := tt.spec.TriggerPolicy.Condition; when.Value != "" {
+		if err := tt.checkExpression("condition", when, cel.CheckCondition); err != nil {
+			return nil, err
+		}
 		task.When = &dag.Expression{Language: "cel", Text: when.Value, Pos: when.Pos}
-		t.refuse(condition, tt.about, when.Pos)
 	}
 	return task, tt.needs(task, siblings)
 }
@@ -60,14 +63,15 @@ func (t *taskTranslator) iterator(task *dag.Task) error {
 	case p != nil && a != nil:
 		return t.errorf(a.Pos, "%s has two iterators", t.about)
 	case p != nil:
-		t.refuse(parameterLoop, t.about, p.Pos)
 		task.Iterate = &dag.Iterator{Input: p.ItemInput.Value}
 		if p.Items.Raw != nil && p.Items.InputParameter == nil {
 			items, err := dag.ParseJSON([]byte(p.Items.Raw.Value))
 			if _, ok := items.([]any); err != nil || !ok {
 				return t.errorf(p.Items.Raw.Pos, "%s: items.raw is not a JSON list", t.about)
 			}
-			task.Iterate.Items = t.structured(items, p.Items.Raw.Pos)
+			if task.Iterate.Items, err = t.value(items, p.Items.Raw.Pos); err != nil {
+				return err
+			}
 			break
 		}
 		if p.Items.InputParameter == nil || p.Items.Raw != nil {
@@ -79,7 +83,6 @@ func (t *taskTranslator) iterator(task *dag.Task) error {
 		}
 		task.Iterate.Items = src
 	case a != nil:
-		t.refuse(artifactLoop, t.about, a.Pos)
 		e := t.spec.Inputs.Artifacts.get(a.Items.InputArtifact.Value)
 		if e == nil {
 			return t.unknown(a.Items.InputArtifact, "input artifact", t.about, t.spec.Inputs.Artifacts.names())
@@ -108,11 +111,9 @@ func (t *taskTranslator) input(name text) (*dag.Source, error) {
 		return nil, t.unknown(name, "input parameter", t.about, t.spec.Inputs.Parameters.names())
 	}
 	t.mention[name.Value] = true
-	if v := e.Value.RuntimeValue; v != nil {
-		if parts, _ := split(v.text(), t.known); hasRef(parts) {
-			return nil, t.errorf(v.Pos, "%s: input %q holds placeholders, and another input refers to it",
-				t.about, name.Value)
-		}
+	if v := e.Value.RuntimeValue; v != nil && refers(v.get(), t.known) {
+		return nil, t.errorf(v.Pos, "%s: input %q holds placeholders, and another input refers to it",
+			t.about, name.Value)
 	}
 	return t.parameter(e)
 }
@@ -146,7 +147,8 @@ func (t *taskTranslator) repeatsResource(e *entry[taskInputParameter]) bool {
 	if e.Value.RuntimeValue == nil || t.callee.InputDefinitions.Parameters.get(e.Name) != nil {
 		return false
 	}
-	ref, ok := parsePlaceholder(e.Value.RuntimeValue.text())
+	s, _ := e.Value.RuntimeValue.get().(string)
+	ref, ok := parsePlaceholder(s)
 	return ok && ref.Kind == dag.RefInputValue && t.implicit(t.callee)[ref.Name]
 }
 
@@ -241,8 +243,15 @@ func eachSource(task *dag.Task, f func(*dag.Source)) {
 	var walk func(*dag.Source)
 	walk = func(src *dag.Source) {
 		f(src)
-		for _, s := range src.Concat {
-			walk(s)
+		for _, list := range [][]*dag.Source{src.Concat, src.List} {
+			for _, s := range list {
+				walk(s)
+			}
+		}
+		for _, fields := range []map[string]*dag.Source{src.Fields, src.Keys} {
+			for _, name := range keys(fields) {
+				walk(fields[name])
+			}
 		}
 	}
 	if task.Iterate != nil {

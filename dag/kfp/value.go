@@ -65,14 +65,6 @@ func parseDuration(s string) (time.Duration, error) {
 	return d, nil
 }
 
-// hasPlaceholder reports whether a string anywhere in v, keys included, holds a
-// placeholder.
-func hasPlaceholder(v any) bool {
-	found := false
-	eachString(v, func(s string) { found = found || strings.Contains(s, "{{$") })
-	return found
-}
-
 // eachString calls f for every string in v, keys included.
 func eachString(v any, f func(string)) {
 	switch x := v.(type) {

@@ -4,4 +4,6 @@
 //
 //	path ── Read ── File ── Documents ── *yaml.Node ── File.Decode ── typed struct
 //	                  └──── Errorf: flow.yaml:31:14: …, the line, what to do
+//
+// ReadPackage is Read for what may be packed: .zip, .tar.gz, .gz, told by content.
 package source

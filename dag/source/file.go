@@ -36,7 +36,15 @@ type File struct {
 // Read reads the file at path. What is not a readable, non-empty text file is an
 // *Error that says so.
 func Read(path string) (*File, error) {
-	f := &File{Name: path}
+	content, err := readBounded(path)
+	if err != nil {
+		return nil, err
+	}
+	return newFile(path, content)
+}
+
+// readBounded returns the content of the file at path, whatever it is.
+func readBounded(path string) ([]byte, error) {
 	info, err := os.Stat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -46,21 +54,27 @@ func Read(path string) (*File, error) {
 	case info.IsDir():
 		return nil, &Error{File: path, Msg: "is a directory, not a file", Mend: "name a file in it"}
 	case info.Size() > MaxSize:
-		return nil, f.Errorf(Pos{}, "%d MiB is more than the %d MiB that are read", info.Size()>>20, MaxSize>>20)
+		return nil, &Error{File: path, Msg: fmt.Sprintf("%d MiB is more than the %d MiB that are read", info.Size()>>20, MaxSize>>20)}
 	}
-	if f.Text, err = readAll(path); err != nil {
+	content, err := readAll(path)
+	if err != nil {
 		return nil, &Error{File: path, Msg: rootCause(err)}
 	}
-	if len(f.Text) > MaxSize {
+	if len(content) > MaxSize {
 		return nil, &Error{File: path, Msg: fmt.Sprintf("holds more than the %d MiB that are read", MaxSize>>20)}
 	}
-	if len(bytes.TrimSpace(f.Text)) == 0 {
-		return nil, &Error{File: path, Msg: "is empty"}
+	return content, nil
+}
+
+// newFile is a file of this text; what is empty or no text is an *Error.
+func newFile(name string, text []byte) (*File, error) {
+	if len(bytes.TrimSpace(text)) == 0 {
+		return nil, &Error{File: name, Msg: "is empty"}
 	}
-	if i := badByte(f.Text); i >= 0 {
-		return nil, &Error{File: path, Msg: fmt.Sprintf("is not text: byte %d is 0x%02x", i, f.Text[i])}
+	if i := badByte(text); i >= 0 {
+		return nil, &Error{File: name, Msg: fmt.Sprintf("is not text: byte %d is 0x%02x", i, text[i])}
 	}
-	return f, nil
+	return &File{Name: name, Text: text}, nil
 }
 
 // readAll reads at most a byte more than MaxSize: a device has no size, and no end.

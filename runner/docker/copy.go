@@ -131,7 +131,12 @@ func (e *engine) putArchive(ctx context.Context, id string, write func(*tar.Writ
 
 func writeFill(w *tar.Writer, c fill) error {
 	base := strings.TrimPrefix(path.Clean(c.dst), "/")
-	if c.src == "" {
+	switch {
+	case c.files != nil:
+		return writeFiles(w, base, c.files)
+	case c.link != "":
+		return w.WriteHeader(&tar.Header{Typeflag: tar.TypeSymlink, Name: base, Linkname: c.link, Mode: 0o777})
+	case c.src == "":
 		return w.WriteHeader(&tar.Header{Typeflag: tar.TypeDir, Name: base + "/", Mode: 0o777})
 	}
 	return filepath.WalkDir(c.src, func(file string, d fs.DirEntry, err error) error {

@@ -44,11 +44,13 @@ type filePlan struct {
 	copies []fill        // put into the container between create and start
 }
 
-// fill is a file or directory to copy to dst, or with no src a directory to
-// make there. What is open can be written by any uid.
+// fill is a file or directory to copy to dst, or with no src what to make there:
+// files, a symbolic link, or a directory. What is open can be written by any uid.
 type fill struct {
 	src, dst string
 	open     bool
+	link     string
+	files    map[string]runner.File
 }
 
 // stub is a mount point in a scratch directory: the engine would make it as
@@ -128,14 +130,14 @@ func (pl *planner) addMount(f *filePlan, m runner.Mount) error {
 	switch {
 	case i < 0:
 		return fmt.Errorf("mount %s: the pod has no volume %q", m.Path, m.Volume)
+	case v.Memory:
+		return pl.addMemory(f, i, v, m)
 	case v.Scratch:
 		return pl.addScratch(f, i, v, m)
+	case v.Files != nil:
+		return pl.addFiles(f, v, m)
 	case v.Named != "":
-		if m.SubPath != "" {
-			return unsupported("mounts[].subPath", "volume %q is one of the engine, which mounts them whole", m.Volume)
-		}
-		f.mounts = append(f.mounts, pl.engineVolume(v.Named, m))
-		return nil
+		return pl.addNamed(f, v, m)
 	case v.Tree != "":
 		src, err := pl.store.Path(v.Tree)
 		if err != nil {
@@ -148,7 +150,7 @@ func (pl *planner) addMount(f *filePlan, m runner.Mount) error {
 	case v.Host != "":
 		return pl.addHost(f, v, m)
 	}
-	return fmt.Errorf("volume %q is neither scratch, named, host nor tree", v.Name)
+	return fmt.Errorf("volume %q is neither scratch, files, named, host nor tree", v.Name)
 }
 
 // subPath is a place in a directory of this machine, also after its symbolic

@@ -38,7 +38,9 @@ func (b *Backend) specs(p runner.Pod, e *engine, life string) ([]spec, error) {
 	multi := len(p.Containers) > 1
 	var out []spec
 	if multi {
-		out = append(out, holderSpec(p, life))
+		holder := holderSpec(p, life)
+		holder.host.Mounts = pl.held()
+		out = append(out, holder)
 	}
 	env := b.connect.conf.proxyEnv(e.end.host)
 	if b.cfg.CABundle != "" {

@@ -39,19 +39,26 @@ func (b *Backend) Collect(ctx context.Context, pod runner.Pod, to runner.Sink) (
 		if err := ctx.Err(); err != nil {
 			return st.exit, err
 		}
-		if err := s.output(o, to); err != nil {
+		if err := s.output(d, o, to); err != nil {
 			return st.exit, fmt.Errorf("collect output %q of pod %q: %w", o.Name, pod.Name, err)
 		}
 	}
 	return st.exit, nil
 }
 
-// output hands on o if it is there, where it really lies. What links lead to
-// outside of its mount is a *runner.OutputError: it isn't the pod's.
-func (s *spec) output(o runner.Output, to runner.Sink) error {
+// output hands on o if it is there, where it really lies: in a mounted volume, or
+// in what else belongs to the pod alone. What links lead to outside of that is a
+// *runner.OutputError: it isn't the pod's.
+func (s *spec) output(d podDir, o runner.Output, to runner.Sink) error {
 	in, ok := s.locate(o.Path)
+	for _, own := range []string{d.cwd(), d.tmp()} {
+		if !ok && within(own, o.Path) {
+			in, ok = bind{own, own}, true
+		}
+	}
 	if !ok {
-		return unsupported(fmt.Sprintf("output %q at %s", o.Name, o.Path), "it lies in no mounted volume")
+		return unsupported(fmt.Sprintf("output %q at %s", o.Name, o.Path),
+			"host processes have no file system of their own; it must lie in a mounted volume, the working directory or TMPDIR")
 	}
 	rel, err := filepath.Rel(in.Path, o.Path)
 	if err != nil {

@@ -176,6 +176,11 @@ func (pl *plan) fill(ctx context.Context, d, n podDir) error {
 			return err
 		}
 	}
+	for volume, files := range pl.files {
+		if err := writeFiles(n.volume(volume), files); err != nil {
+			return fmt.Errorf("fill volume %q: %w", volume, err)
+		}
+	}
 	for volume, seeds := range pl.seeds {
 		for _, from := range seeds {
 			if err := ctx.Err(); err != nil {

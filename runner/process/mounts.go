@@ -75,11 +75,17 @@ func (b *Backend) planMounts(pl *plan, p runner.Pod, d podDir) error {
 // planVolumes returns the directory of each volume, by name.
 func (b *Backend) planVolumes(pl *plan, p runner.Pod, d podDir) (map[string]string, error) {
 	real := map[string]string{}
-	pl.seeds = map[string][]string{}
+	pl.seeds, pl.files = map[string][]string{}, map[string]map[string]runner.File{}
 	for _, v := range p.Volumes {
 		at := ""
 		var err error
 		switch {
+		case v.Memory:
+			err = unsupported(fmt.Sprintf("volume %q in memory", v.Name), "host processes have no memory of their own to mount")
+		case v.Files != nil:
+			at = d.volume(v.Name)
+			err = checkFiles(v.Files)
+			pl.files[v.Name] = v.Files
 		case v.Scratch:
 			at = d.volume(v.Name)
 			pl.volumes = append(pl.volumes, at)

@@ -21,8 +21,9 @@ const defaultGrace = 10 * time.Second
 type plan struct {
 	spec
 	secrets secrets
-	seeds   map[string][]string // directories to copy, by scratch volume
-	volumes []string            // directories to make
+	seeds   map[string][]string               // directories to copy, by scratch volume
+	files   map[string]map[string]runner.File // to write, by volume
+	volumes []string                          // directories to make
 	envs    []envNeed
 }
 

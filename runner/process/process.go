@@ -36,7 +36,10 @@ type Backend struct {
 	py   *python // nil: not looked for yet, or not found
 }
 
-var _ runner.Backend = (*Backend)(nil)
+var (
+	_ runner.Backend       = (*Backend)(nil)
+	_ runner.VolumeRemover = (*Backend)(nil)
+)
 
 // New returns a backend whose state lies under cfg.Dir. It touches nothing yet.
 func New(cfg Config) (*Backend, error) {

@@ -102,6 +102,31 @@ func testOutputElsewhere(t *testing.T, s *Subject) {
 	}
 }
 
+// testOutputLater collects a second time, for outputs that only the ended pod
+// could name.
+func testOutputLater(t *testing.T, s *Subject) {
+	p := s.pod(t, `d=$(mktemp -d); mkdir $d/tree; echo later > $d/file; echo leaf > $d/tree/leaf; printf %s "$d"`)
+	_, sink := s.run(t, p)
+	at := sink.text(runner.Stdout)
+	at = strings.TrimSuffix(at, "\n")
+	p.Outputs = []runner.Output{{Name: "file", Path: at + "/file"}, {Name: "tree", Path: at + "/tree"}, {Name: "missing", Path: at + "/none"}}
+	for range 2 {
+		_, sink := s.ended(t, p)
+		if len(sink.Outputs) != 2 || sink.read(t, "file") != "later\n" || sink.read(t, "tree", "leaf") != "leaf\n" {
+			t.Errorf("from %s: %v", at, sink.Outputs)
+		}
+	}
+	if s.Features().Isolation {
+		return
+	}
+	p.Outputs = []runner.Output{{Name: "passwd", Path: "/etc/passwd"}}
+	sink = &Sink{}
+	_, err := s.Collect(context60(t), p, sink)
+	if bad, ok := errors.AsType[*runner.UnsupportedError](err); !ok || !strings.Contains(bad.Field, "/etc/passwd") || len(sink.Outputs) > 0 {
+		t.Errorf("a file of this machine as an output: %v, %v", err, sink.Outputs)
+	}
+}
+
 // testLinkedOutputs has a step try to have a file of this machine taken for its
 // output.
 func testLinkedOutputs(t *testing.T, s *Subject) {
