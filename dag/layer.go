@@ -90,7 +90,7 @@ func layerParts(parts map[string]string, prefix string, layers []*runner.Layer) 
 		addPart(parts, prefix+"requirement settings", strings.Join(l.Settings(), " "))
 	}
 	if len(digests) > 0 {
-		parts[prefix+"layers"] = strings.Join(digests, " ")
+		parts[prefix+"requirements in all"] = strings.Join(digests, " ")
 	}
 }
 
