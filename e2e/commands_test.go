@@ -33,6 +33,7 @@ import (
 //	proxy SOCKET [slow], cut SOCKET  see cmdProxy
 //	tmpfs DIR SIZE            mounts one, until the end of the script
 //	dropimage NAME            removes the image that has this name now, at the end of the script
+//	droplayers                removes the layers that are made from now on, at the end of the script
 //	publicdir VAR UID         makes a folder that belongs to that user; VAR is its path
 var commands = map[string]func(ts *testscript.TestScript, neg bool, args []string){
 	"code":       cmdCode,
@@ -50,6 +51,7 @@ var commands = map[string]func(ts *testscript.TestScript, neg bool, args []strin
 	"tmpfs":      cmdTmpfs,
 	"publicdir":  cmdPublicDir,
 	"dropimage":  cmdDropImage,
+	"droplayers": cmdDropLayers,
 }
 
 // patience is how long anything that a script waits for may take.
@@ -265,4 +267,20 @@ func cmdDropImage(ts *testscript.TestScript, neg bool, args []string) {
 	id, err := exec.Command("docker", "image", "inspect", "--format", "{{.Id}}", args[0]).Output()
 	ts.Check(err)
 	ts.Defer(func() { _ = exec.Command("docker", "rmi", "-f", strings.TrimSpace(string(id))).Run() })
+}
+
+func cmdDropLayers(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, neg, len(args) == 0, "droplayers")
+	layers := func() []string {
+		out, _ := exec.Command("docker", "images", "--quiet", "--no-trunc", "wherry/layer").Output()
+		return strings.Fields(string(out))
+	}
+	before := layers()
+	ts.Defer(func() {
+		for _, id := range layers() {
+			if !slices.Contains(before, id) {
+				_ = exec.Command("docker", "rmi", "-f", id).Run()
+			}
+		}
+	})
 }

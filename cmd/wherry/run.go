@@ -34,6 +34,7 @@ type runFlags struct {
 	maxParallel int
 	cache       bool
 	noCache     bool
+	noLayers    bool
 	dryRun      bool
 	detach      bool
 }
@@ -74,6 +75,7 @@ in a folder above it, says what image names mean here, what is mounted, and more
 	fl.IntVar(&f.maxParallel, "max-parallel", 0, "run at most `N` steps at once (0: as many as fit)")
 	fl.BoolVar(&f.cache, "cache", false, "use the cache, whatever the file says")
 	fl.BoolVar(&f.noCache, "no-cache", false, "run every step, cached or not")
+	fl.BoolVar(&f.noLayers, "no-layers", false, "run commands as they are written: a step that installs packages does so every time")
 	fl.BoolVar(&f.dryRun, "dry-run", false, "read, check and print the plan; needs no engine and changes nothing")
 	f.python.add(fl)
 	fl.BoolVarP(&f.detach, "detach", "d", false, "go on in the background and print the run's id")
@@ -184,7 +186,7 @@ func (g *globals) prepareRun(ctx context.Context, f runFlags) (*job, error) {
 
 // runOptions merges wherry.yaml and flags; flags win.
 func runOptions(f runFlags, proj *project) (dag.RunOptions, []string, error) {
-	o := dag.RunOptions{Backend: f.backend, MaxParallel: f.maxParallel, Platform: f.platform, Trust: proj.Trust}
+	o := dag.RunOptions{Backend: f.backend, MaxParallel: f.maxParallel, Platform: f.platform, Trust: proj.Trust, NoLayers: f.noLayers}
 	switch {
 	case f.cache:
 		o.Cache = dag.CacheOn
@@ -244,9 +246,11 @@ func aliases(p *dag.Pipeline, proj *project) map[string]dag.Alias {
 			real, build := proj.image(name)
 			switch {
 			case build != nil:
-				out[name] = dag.Alias{Image: real, Build: &runner.BuildSpec{
-					Name: "wherry/" + real, Base: build.Base, Requirements: build.Requirements.List, Context: build.Context, Dockerfile: build.Dockerfile,
-				}}
+				spec := &runner.BuildSpec{Name: "wherry/" + real, Base: build.Base, Context: build.Context, Dockerfile: build.Dockerfile}
+				if len(build.Requirements.List) > 0 {
+					spec.Layer = &runner.Layer{Installs: [][]string{build.Requirements.List}}
+				}
+				out[name] = dag.Alias{Image: real, Build: spec}
 			case real != name:
 				out[name] = dag.Alias{Image: real}
 			}
