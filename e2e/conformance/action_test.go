@@ -1,7 +1,6 @@
 package conformance
 
 import (
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -16,16 +15,11 @@ func (c *cluster) flags(t *testing.T, pl *place) []string {
 	var flags []string
 	for flag, objects := range map[string]map[string]map[string]string{"--secret": c.Secrets, "--config-map": c.ConfigMaps} {
 		for name, keys := range objects {
-			dir := filepath.Join(t.TempDir(), name) // one file for each key
+			dir := filepath.Join("given"+flag, name)
 			for key, value := range keys {
-				if err := os.MkdirAll(dir, 0o755); err != nil {
-					t.Fatal(err)
-				}
-				if err := os.WriteFile(filepath.Join(dir, key), []byte(value), 0o600); err != nil {
-					t.Fatal(err)
-				}
+				pl.write(t, filepath.Join(dir, key), value)
 			}
-			flags = append(flags, flag, name+"="+dir)
+			flags = append(flags, flag, name+"="+filepath.Join(pl.dir, dir))
 		}
 	}
 	return flags
