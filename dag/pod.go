@@ -128,7 +128,10 @@ func (r render) inputMounts() []runner.Input {
 		for _, a := range r.inputs().Artifacts[name] {
 			if a.Digest != "" && !copied[name] && !seen[a.URI] {
 				seen[a.URI] = true
-				inputs = append(inputs, runner.Input{Digest: a.Digest, Path: r.inputPath(a)})
+				inputs = append(inputs, runner.Input{Digest: a.Digest, Path: a.URI})
+				if at := r.inputPath(a); at != a.URI { // older SDKs look there
+					inputs = append(inputs, runner.Input{Digest: a.Digest, Path: at})
+				}
 			}
 		}
 	}

@@ -28,6 +28,8 @@ import (
 //	waitfor PROGRAM [ARG]…    repeats it until it exits with 0
 //	json FILE PATH VALUE      see cmdJSON
 //	[!] containers            the home must have some on the engine
+//	volumes [NAME]…           the home must have these named volumes on the engine, and no others
+//	nowhere TEXT DIR          no file below the folder may hold the text
 //	proxy SOCKET [slow], cut SOCKET  see cmdProxy
 //	tmpfs DIR SIZE            mounts one, until the end of the script
 //	dropimage NAME            removes the image that has this name now, at the end of the script
@@ -41,6 +43,8 @@ var commands = map[string]func(ts *testscript.TestScript, neg bool, args []strin
 	"waitfor":    cmdWaitfor,
 	"json":       cmdJSON,
 	"containers": cmdContainers,
+	"volumes":    cmdVolumes,
+	"nowhere":    cmdNowhere,
 	"proxy":      cmdProxy,
 	"cut":        cmdCut,
 	"tmpfs":      cmdTmpfs,

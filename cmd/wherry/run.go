@@ -86,7 +86,7 @@ func (g *globals) runPipeline(ctx context.Context, f runFlags) error {
 		return err
 	}
 	if f.dryRun {
-		if err := dag.CheckGiven(job.run.Pipeline, job.run.Options); err != nil {
+		if err := dag.CheckGiven(job.run); err != nil {
 			job.run.Pipeline.Notes = append(job.run.Pipeline.Notes, "needs: "+err.Error()+"; try: "+hintText(err))
 		}
 		return g.printPlan(job)
@@ -100,7 +100,7 @@ func (g *globals) runPipeline(ctx context.Context, f runFlags) error {
 	if err := checkSizes(job, q); err != nil {
 		return err
 	}
-	if err := dag.CheckGiven(run.Pipeline, run.Options); err != nil {
+	if err := dag.CheckGiven(run); err != nil {
 		return &usageError{msg: err.Error(), mend: hintText(err)}
 	}
 	if !driver.Backend.Features().Isolation { // the path of containers can't be had

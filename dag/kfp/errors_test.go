@@ -3,8 +3,6 @@ package kfp_test
 import (
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -274,35 +272,4 @@ func TestBomb(t *testing.T) {
 	if _, _, err := parse(t, text); err != nil || !strings.Contains(text, "*c") {
 		t.Errorf("an honest alias: %v", err)
 	}
-}
-
-// FuzzRead looks for panics, and for errors that are none of a file's.
-func FuzzRead(f *testing.F) {
-	f.Add(small)
-	golden, err := filepath.Glob("testdata/golden/*.yaml")
-	if err != nil {
-		f.Fatal(err)
-	}
-	for _, path := range golden {
-		text, err := os.ReadFile(path)
-		if err != nil {
-			f.Fatal(err)
-		}
-		f.Add(string(text))
-	}
-	f.Fuzz(func(t *testing.T, text string) {
-		file := &source.File{Name: "p.yaml", Text: []byte(text)}
-		docs, err := file.Documents()
-		if err != nil {
-			return
-		}
-		kfp.Sniff(docs[0])
-		p, err := kfp.Read(file, docs)
-		if err == nil {
-			err = dag.Validate(p, file)
-		}
-		if _, ok := errors.AsType[*source.Error](err); err != nil && !ok {
-			t.Errorf("error %T %v", err, err)
-		}
-	})
 }

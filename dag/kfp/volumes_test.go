@@ -1,6 +1,7 @@
 package kfp_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -98,5 +99,53 @@ func TestInitContainers(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, pod.Containers[1:], noPositions); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// TestTaskConfigVolumes: what a step hands on to a pod that it starts itself is not
+// mounted in the step, unless applyToTask says so.
+func TestTaskConfigVolumes(t *testing.T) {
+	for _, apply := range []string{"false", "true"} {
+		text := strings.Replace(small, "    inputDefinitions:\n      parameters:\n",
+			"    taskConfigPassthroughs: [{field: KUBERNETES_VOLUMES, applyToTask: "+apply+"}, {field: ENV, applyToTask: "+apply+`}]
+    inputDefinitions:
+      parameters:
+        config: {parameterType: TASK_CONFIG}
+`, 1) + `---
+platforms:
+  kubernetes:
+    deploymentSpec:
+      executors:
+        exec-train:
+          pvcMount: [{mountPath: /d, subPath: x, pvcNameParameter: {runtimeValue: {constant: p}}}]
+          secretAsVolume: [{secretName: s, mountPath: /s}]
+          configMapAsVolume: [{configMapName: c, mountPath: /c, optional: true}]
+          secretAsEnv: [{secretName: s, keyToEnv: [{secretKey: k, envVar: K}]}]
+          fieldPathAsEnv: [{name: POD, fieldPath: metadata.name}]
+          emptyDirMounts: [{volumeName: e, mountPath: /e}]
+`
+		_, p, err := parse(t, text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		pod := p.Components["comp-train"].Pod
+		checkSource(t, "task config", pod.TaskConfig, `{"=": {
+			"affinity": null, "nodeSelector": null, "tolerations": null, "resources": {},
+			"volumes": [{"name": "p", "persistentVolumeClaim": {"claimName": "p"}},
+				{"name": "s", "secret": {"secretName": "s", "optional": false}}, {"name": "c", "configMap": {"name": "c", "optional": true}}],
+			"volumeMounts": [{"name": "p", "mountPath": "/d", "subPath": "x"}, {"name": "s", "mountPath": "/s"}, {"name": "c", "mountPath": "/c"}],
+			"env": [{"name": "K", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k", "optional": false}}},
+				{"name": "POD", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}]}}`)
+		var at []string
+		for _, m := range pod.Containers[0].Mounts {
+			at = append(at, m.Path)
+		}
+		for _, e := range pod.Containers[0].Env {
+			at = append(at, e.Name)
+		}
+		want := map[string]string{"false": "/e", "true": "/s /c /d /e POD K"}[apply]
+		if got := strings.Join(at, " "); got != want {
+			t.Errorf("applyToTask %s: the step has %q, want %q", apply, got, want)
+		}
 	}
 }

@@ -80,10 +80,15 @@ func CleanUp(home string) {
 	if ids, err := Containers(home); err == nil && len(ids) > 0 {
 		_ = exec.Command("docker", append([]string{"rm", "-fv"}, ids...)...).Run()
 	}
-	out, err := exec.Command("docker", "volume", "ls", "-q", "--filter", ownedBy(home)).Output()
-	if names := strings.Fields(string(out)); err == nil && len(names) > 0 {
-		_ = exec.Command("docker", append([]string{"volume", "rm"}, names...)...).Run()
+	if names, err := Volumes(home); err == nil && len(names) > 0 {
+		_ = exec.Command("docker", append([]string{"volume", "rm", "-f"}, names...)...).Run()
 	}
+}
+
+// Volumes lists the named volumes that a home owns.
+func Volumes(home string) ([]string, error) {
+	out, err := exec.Command("docker", "volume", "ls", "-q", "--filter", "label="+runner.LabelHome+"="+HomeID(home)).Output()
+	return strings.Fields(string(out)), err
 }
 
 func ownedBy(home string) string { return "label=" + runner.LabelHome + "=" + HomeID(home) }
