@@ -18,17 +18,23 @@ demo: build ## train a recommendation model, end to end
 	@scripts/demo.sh
 
 .PHONY: test
-test: toolchain images servers crosscheck ## all tests, on a real engine
+test: toolchain images kfp servers crosscheck ## all tests, on a real engine
 	CGO_ENABLED=1 $(GO) test -race -timeout 10m $(RACE)
-	CGO_ENABLED=1 $(GO) test -timeout 15m $$($(GO) list ./... | grep -vxF "$$($(GO) list $(RACE))")
+	cd e2e/conformance && CGO_ENABLED=1 $(GO) test -timeout 30m
+	CGO_ENABLED=1 $(GO) test -timeout 15m $$($(GO) list ./... | grep -vxF "$$($(GO) list $(RACE) ./e2e/conformance)")
+
+.PHONY: conformance
+conformance: toolchain images ## every compiled pipeline at hand, compared with what is known of it
+	cd e2e/conformance && CGO_ENABLED=1 $(GO) test -timeout 30m
 
 .PHONY: bench
 bench: build images ## speed and size, as ratios measured in one run
 	CGO_ENABLED=1 $(GO) test -run='^$$' -bench=. -benchtime=1x ./e2e/bench/
 
 .PHONY: soak
-soak: toolchain ## long campaigns: 10,000 simulated schedules of the scheduler
+soak: toolchain images ## long campaigns: 10,000 simulated schedules of the scheduler, logs and artifacts of gigabytes
 	CGO_ENABLED=1 $(GO) test -timeout 30m ./dag -run TestSimulation -sim.seeds 10000 -v
+	CGO_ENABLED=1 $(GO) test -timeout 60m ./e2e/conformance -run 'TestLarge|TestSuite/.*long-running' -long -v
 
 .PHONY: lint
 lint: toolchain ## gofmt, go vet, staticcheck, and shellcheck where it is installed
@@ -56,6 +62,10 @@ toolchain:
 images:
 	@scripts/engine.sh
 	@scripts/base-image.sh --test
+
+.PHONY: kfp
+kfp:
+	@scripts/kfp-env.sh
 
 .PHONY: servers
 servers: toolchain

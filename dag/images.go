@@ -3,7 +3,6 @@ package dag
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -12,7 +11,7 @@ import (
 
 // imageKey is what an image look-up depends on.
 type imageKey struct {
-	name, policy, requirements string
+	name, policy, layer string
 }
 
 // imageCall is a look-up that has been made, or is being made, in this drive.
@@ -65,14 +64,15 @@ func (d *drive) imageCall(n *node, c *Container) (*imageCall, error) {
 	if err != nil {
 		return nil, fmt.Errorf("image: %w", err)
 	}
-	key := imageKey{name, string(c.PullPolicy), strings.Join(c.Requirements, "\n")}
+	layer := c.layer(d.run.Options)
+	key := imageKey{name, string(c.PullPolicy), layer.Digest()}
 	if call, ok := d.images[key]; ok {
 		return call, nil
 	}
 	call := &imageCall{}
 	d.images[key] = call
 	d.spawn(func() func() {
-		image, err := d.findImage(name, c.PullPolicy, c.Requirements)
+		image, err := d.findImage(name, c.PullPolicy, layer)
 		return func() {
 			call.done, call.image, call.err = true, image, err
 			if image.Emulated {
@@ -87,32 +87,67 @@ func (d *drive) imageCall(n *node, c *Container) (*imageCall, error) {
 }
 
 // findImage looks up an image by its name in the file: through the aliases, built
-// where the alias says so. It runs beside the loop.
-func (d *drive) findImage(name string, policy runner.PullPolicy, reqs runner.Requirements) (resolved, error) {
-	reqs = slices.Clone(reqs)
+// where the alias says so, and with what the container's command wants of pip on
+// top. It runs beside the loop.
+func (d *drive) findImage(name string, policy runner.PullPolicy, own *runner.Layer) (resolved, error) {
 	alias := d.run.Options.Images[name]
 	if alias.Image != "" {
 		name = alias.Image
 	}
-	o := runner.ResolveOptions{Platform: d.run.Options.Platform, Policy: policy, Env: reqs}
+	o := runner.ResolveOptions{Platform: d.run.Options.Platform, Policy: policy}
 	o.Progress = func(p runner.Progress) { d.post(func() { d.note("%s", pullNote(p)) }) }
-	if alias.Build == nil {
-		img, err := d.resolve(name, o)
-		return resolved{Image: img, requirements: reqs}, err
-	}
-	b := *alias.Build
-	if !d.Backend.Features().Images {
-		for _, r := range b.Requirements {
-			if !slices.Contains(reqs, r) {
-				reqs = append(reqs, r)
-			}
+	var layers []*runner.Layer
+	tags := map[*runner.Layer]string{}
+	switch b := alias.Build; {
+	case b == nil:
+	case b.Context != "":
+		img, err := d.buildContext(*b, o)
+		if err != nil || own.Empty() {
+			return resolved{Image: img}, err
 		}
-		o.Env = reqs
-		img, err := d.resolve(b.Base, o)
-		return resolved{Image: img, requirements: reqs}, err
+		return d.addLayers(img, o, []*runner.Layer{own}, nil)
+	default:
+		name = b.Base
+		if l := b.Layer; !l.Empty() {
+			tags[l] = b.Name
+			layers = append(layers, l)
+		}
 	}
-	img, err := d.buildImage(b, o)
-	return resolved{Image: img, requirements: reqs}, err
+	if !own.Empty() {
+		layers = append(layers, own)
+	}
+	if !d.Backend.Features().Images {
+		o.Layer = joinLayers(layers)
+		img, err := d.resolve(name, o)
+		return resolved{Image: img, layers: layers}, err
+	}
+	img, err := d.resolve(name, o)
+	if err != nil || len(layers) == 0 {
+		return resolved{Image: img}, err
+	}
+	return d.addLayers(img, o, layers, tags)
+}
+
+// addLayers puts layers on an image, one on the other. Cache keys see the image
+// below and what is added, so that two machines agree.
+func (d *drive) addLayers(img runner.Image, o runner.ResolveOptions, layers []*runner.Layer, tags map[*runner.Layer]string) (resolved, error) {
+	out := resolved{Image: img, base: img.Identity, layers: layers}
+	for _, l := range layers {
+		b := runner.BuildSpec{
+			Name: tags[l], Base: out.Ref, Platform: img.Platform, Layer: l, CABundle: d.run.Options.Trust,
+			Derivation: digestOf(jsonText([]any{"layer", out.Identity, l.Digest()})),
+		}
+		if b.Name == "" {
+			b.Name = "wherry/layer:" + strings.TrimPrefix(b.Derivation, "sha256:")[:16]
+		}
+		next, err := d.buildImage(b, fmt.Sprintf("layer for %s on %s", strings.Join(l.Packages(), " "), img.Name))
+		if err != nil {
+			return out, err
+		}
+		next.Emulated = img.Emulated
+		out.Image = next
+	}
+	return out, nil
 }
 
 // resolve looks an image up, patiently.
@@ -124,54 +159,44 @@ func (d *drive) resolve(name string, o runner.ResolveOptions) (img runner.Image,
 	return img, err
 }
 
+// buildContext builds an image of a folder with a Dockerfile.
+func (d *drive) buildContext(b runner.BuildSpec, o runner.ResolveOptions) (runner.Image, error) {
+	context, _, err := d.Artifacts.Import(d.ops, b.Context)
+	if err != nil {
+		return runner.Image{}, fmt.Errorf("build image %q: %w", b.Name, err)
+	}
+	b.Derivation = digestOf(jsonText([]any{"context", context, b.Dockerfile, o.Platform}))
+	b.CABundle = d.run.Options.Trust
+	return d.buildImage(b, "image "+b.Name)
+}
+
 // buildImage builds an image, unless one of the same derivation is there. Its
-// identity is the derivation, so that two machines agree on cache keys.
-func (d *drive) buildImage(b runner.BuildSpec, o runner.ResolveOptions) (runner.Image, error) {
+// identity is the derivation. The error of a build holds its last lines.
+func (d *drive) buildImage(b runner.BuildSpec, what string) (img runner.Image, err error) {
 	builder, ok := d.Backend.(runner.Builder)
 	if !ok {
-		return runner.Image{}, fmt.Errorf("build image %q: the %s backend builds no images", b.Name, d.Backend.Features().Name)
+		return runner.Image{}, fmt.Errorf("build %s: the %s backend builds no images", what, d.Backend.Features().Name)
 	}
-	if b.Context == "" {
-		base, err := d.resolve(b.Base, o)
-		if err != nil {
-			return runner.Image{}, err
-		}
-		b.Base, b.BaseIdentity = base.Ref, base.Identity
-		b.Derivation = digestOf(jsonText([]any{"requirements", base.Identity, b.Requirements}))
-	} else {
-		context, _, err := d.Artifacts.Import(d.ops, b.Context)
-		if err != nil {
-			return runner.Image{}, fmt.Errorf("build image %q: %w", b.Name, err)
-		}
-		b.Derivation = digestOf(jsonText([]any{"context", context, b.Dockerfile, o.Platform}))
-	}
-	b.CABundle = d.run.Options.Trust
 	started := time.Now()
 	lines := 0
-	var last []string // what a failed build shows
-	img, err := builder.Build(d.ops, b, func(line string) {
-		first := lines == 0
-		lines++
-		last = append(last, line)[max(0, len(last)-9):]
-		d.post(func() {
-			if first {
-				d.note("building image %s, once", b.Name)
-			}
-			d.detail("build %s: %s", b.Name, line)
+	err = d.patiently(func() error {
+		img, err = builder.Build(d.ops, b, func(line string) {
+			lines++
+			first := lines == 1
+			d.post(func() {
+				if first {
+					d.note("building %s, once", what)
+				}
+				d.detail("build: %s", line)
+			})
 		})
+		return err
 	})
-	if err == nil && lines > 0 {
-		d.post(func() { d.note("built image %s in %.0f s", b.Name, time.Since(started).Seconds()) })
-	}
-	if err != nil {
-		d.post(func() {
-			for _, line := range last {
-				d.note("build %s: %s", b.Name, line)
-			}
-		})
-	}
-	if err != nil && !isHinted(err) {
-		err = fmt.Errorf("build image %q: %w", b.Name, err)
+	switch {
+	case err == nil && lines > 0:
+		d.post(func() { d.note("built %s in %.1f s", what, time.Since(started).Seconds()) })
+	case err != nil && !isHinted(err):
+		err = fmt.Errorf("build %s: %w", what, err)
 	}
 	return img, err
 }

@@ -26,16 +26,17 @@ func keyParts(run *Run, n *node) map[string]string {
 		if len(n.comp.Pod.Containers) > 1 {
 			prefix = c.Name + " "
 		}
+		layerParts(parts, prefix, n.image[i].layers)
 		parts[prefix+"image"] = n.image[i].Identity
-		parts[prefix+"command"] = short(jsonText(c.Command))
+		if n.image[i].base != "" {
+			parts[prefix+"image"] = n.image[i].base
+		}
+		parts[prefix+"command"] = short(jsonText(c.command(run.Options)))
 		parts[prefix+"args"] = short(jsonText(c.Args))
 		parts[prefix+"workdir"] = c.WorkDir
 		parts[prefix+"user"] = c.User
 		for _, e := range c.Env {
 			parts[prefix+"env "+e.Name] = short(e.keyText())
-		}
-		for _, req := range n.image[i].requirements {
-			parts[prefix+"requirement "+req] = req
 		}
 	}
 	for _, m := range run.Options.Mounts {

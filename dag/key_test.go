@@ -20,7 +20,7 @@ func keyPod() (*Run, *node) {
 	}}
 	run.Options.Env = []runner.EnvVar{{Name: "SEED", Value: "1"}}
 	n.comp.Pod.Containers[1].Env = []EnvVar{{Name: "LEVEL", Value: Literal("info")}}
-	n.image[1].requirements = runner.Requirements{"pandas==2.2"}
+	n.image[1].layers = []*runner.Layer{{Installs: [][]string{{"pandas==2.2"}}}}
 	return run, n
 }
 
@@ -43,23 +43,26 @@ func TestKeyChanges(t *testing.T) {
 		"user":                 func(_ *Run, n *node) { n.comp.Pod.Containers[1].User = "" },
 		"env":                  func(_ *Run, n *node) { n.comp.Pod.Containers[1].Env[0].Value = Literal("debug") },
 		"env removed":          func(_ *Run, n *node) { n.comp.Pod.Containers[1].Env = nil },
-		"requirement":          func(_ *Run, n *node) { n.image[1].requirements = runner.Requirements{"pandas==2.3"} },
-		"parameter":            func(_ *Run, n *node) { n.exec.Inputs.Parameters["lr"] = 0.2 },
-		"parameter's type":     func(_ *Run, n *node) { n.exec.Inputs.Parameters["n"] = "7" },
-		"parameter null":       func(_ *Run, n *node) { n.exec.Inputs.Parameters["n"] = nil },
-		"parameter removed":    func(_ *Run, n *node) { delete(n.exec.Inputs.Parameters, "n") },
-		"artifact":             func(_ *Run, n *node) { input(n, "file").Digest = "sha256:g" },
-		"artifact's metadata":  func(_ *Run, n *node) { input(n, "file").Metadata = map[string]any{"a": int64(1)} },
-		"artifact elsewhere":   func(_ *Run, n *node) { *input(n, "file") = Artifact{URI: "gs://b/x"} },
-		"mounted source":       func(run *Run, _ *node) { run.Options.Mounts[0].Digest = "sha256:app2" },
-		"mount's place":        func(run *Run, _ *node) { run.Options.Mounts[0].Target = "/src" },
-		"run's env":            func(run *Run, _ *node) { run.Options.Env[0].Value = "2" },
-		"run's env removed":    func(run *Run, _ *node) { run.Options.Env = nil },
-		"platform":             func(run *Run, _ *node) { run.Options.Platform = "linux/amd64" },
-		"format's key":         func(_ *Run, n *node) { n.task.CacheKey = "v2" },
-		"directory":            func(_ *Run, n *node) { n.comp.Pod.Directories[1].Path = "/weights" },
-		"what it comes after":  func(_ *Run, n *node) { n.parent.nodes["load"].exec.Key = "sha256:load2" },
-		"comes after no more":  func(_ *Run, n *node) { n.task.Needs = n.task.Needs[1:] },
+		"requirement":          func(_ *Run, n *node) { n.image[1].layers = []*runner.Layer{{Installs: [][]string{{"pandas==2.3"}}}} },
+		"requirement options": func(_ *Run, n *node) {
+			n.image[1].layers = []*runner.Layer{{Installs: [][]string{{"--pre", "pandas==2.2"}}}}
+		},
+		"parameter":           func(_ *Run, n *node) { n.exec.Inputs.Parameters["lr"] = 0.2 },
+		"parameter's type":    func(_ *Run, n *node) { n.exec.Inputs.Parameters["n"] = "7" },
+		"parameter null":      func(_ *Run, n *node) { n.exec.Inputs.Parameters["n"] = nil },
+		"parameter removed":   func(_ *Run, n *node) { delete(n.exec.Inputs.Parameters, "n") },
+		"artifact":            func(_ *Run, n *node) { input(n, "file").Digest = "sha256:g" },
+		"artifact's metadata": func(_ *Run, n *node) { input(n, "file").Metadata = map[string]any{"a": int64(1)} },
+		"artifact elsewhere":  func(_ *Run, n *node) { *input(n, "file") = Artifact{URI: "gs://b/x"} },
+		"mounted source":      func(run *Run, _ *node) { run.Options.Mounts[0].Digest = "sha256:app2" },
+		"mount's place":       func(run *Run, _ *node) { run.Options.Mounts[0].Target = "/src" },
+		"run's env":           func(run *Run, _ *node) { run.Options.Env[0].Value = "2" },
+		"run's env removed":   func(run *Run, _ *node) { run.Options.Env = nil },
+		"platform":            func(run *Run, _ *node) { run.Options.Platform = "linux/amd64" },
+		"format's key":        func(_ *Run, n *node) { n.task.CacheKey = "v2" },
+		"directory":           func(_ *Run, n *node) { n.comp.Pod.Directories[1].Path = "/weights" },
+		"what it comes after": func(_ *Run, n *node) { n.parent.nodes["load"].exec.Key = "sha256:load2" },
+		"comes after no more": func(_ *Run, n *node) { n.task.Needs = n.task.Needs[1:] },
 		"one more output parameter": func(_ *Run, n *node) {
 			n.comp.Outputs.Parameters["loss"] = &OutputParameter{}
 		},

@@ -115,9 +115,14 @@ func (s *scope) items(n *node) ([]any, error) {
 }
 
 // iterationInputs returns what differs between iterations: the item, and the
-// inputs that are made from it.
+// inputs that are made from it. An iteration that is no graph has all its inputs
+// as its own: they are what its container sees and what its cache key is made of.
 func (s *scope) iterationInputs(n *node) (Values, error) {
 	v := Values{Parameters: map[string]any{}, Artifacts: map[string][]Artifact{}}
+	if s.comp.Graph == nil {
+		maps.Copy(v.Parameters, s.inputs.Parameters)
+		maps.Copy(v.Artifacts, s.inputs.Artifacts)
+	}
 	it := s.owner.task.Iterate
 	item := s.loop.items[n.exec.Iteration]
 	if a, ok := item.(*Artifact); ok {

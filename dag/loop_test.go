@@ -81,6 +81,31 @@ func TestLoopOverUpstreamList(t *testing.T) {
 	})
 }
 
+// A loop whose body is a container itself gives each iteration the loop's other
+// inputs too.
+func TestLoopOverContainer(t *testing.T) {
+	play(t, func(s *stage) {
+		s.plans(`["a", "b"]`)
+		p := looped(0)
+		delete(p.Components, "body")
+		square := p.Components["square"]
+		square.Inputs.Parameters["same"] = &Parameter{Type: TypeInteger}
+		square.Pod.Containers[0].Args[0].Text = Text{{Ref: &Ref{Kind: RefInputValue, Name: "x"}}, {Ref: &Ref{Kind: RefInputValue, Name: "same"}}}
+		loop := p.Components["root"].Graph.Tasks["loop"]
+		loop.Component, loop.Iterate.Input = "square", "x"
+		loop.Parameters = map[string]*Source{"same": {Constant: &Constant{int64(5)}}}
+		p.Components["root"].Outputs.Parameters["all"].Select[0].Output = "y"
+		s.create("r1", p)
+		run, got := s.drive("r1")
+		if want := any([]any{"<a5>", "<b5>"}); run.State != Succeeded || !cmp.Equal(run.Outputs.Parameters["all"], want) {
+			s.t.Errorf("run %s %q, outputs %v, want %v\n%s", run.State, run.Error, run.Outputs.Parameters, want, states(got))
+		}
+		if in := jsonText(got["loop[1]"].Inputs.Parameters); in != `{"same":5,"x":"b"}` {
+			s.t.Errorf("loop[1] is stored with %s: its container sees both", in)
+		}
+	})
+}
+
 func TestLoopOverNothing(t *testing.T) {
 	play(t, func(s *stage) {
 		s.plans(`[]`)

@@ -272,20 +272,28 @@ type Directory struct {
 
 // Container is one container of a pod.
 type Container struct {
-	Name         string              `json:"name,omitempty"`
-	Role         runner.Role         `json:"role,omitempty"`
-	After        []string            `json:"after,omitempty"`
-	Image        Text                `json:"image"`
-	Command      []Arg               `json:"command,omitempty"`
-	Args         []Arg               `json:"args,omitempty"`
-	Env          []EnvVar            `json:"env,omitempty"`
-	WorkDir      string              `json:"workDir,omitempty"`
-	User         string              `json:"user,omitempty"`
-	Mounts       []VolumeMount       `json:"mounts,omitempty"`
-	Resources    Resources           `json:"resources"`
-	PullPolicy   runner.PullPolicy   `json:"pullPolicy,omitempty"`
-	Requirements runner.Requirements `json:"requirements,omitempty"` // that the command installs by pip
-	Pos          source.Pos          `json:"pos"`
+	Name       string            `json:"name,omitempty"`
+	Role       runner.Role       `json:"role,omitempty"`
+	After      []string          `json:"after,omitempty"`
+	Image      Text              `json:"image"`
+	Command    []Arg             `json:"command,omitempty"`
+	Args       []Arg             `json:"args,omitempty"`
+	Env        []EnvVar          `json:"env,omitempty"`
+	WorkDir    string            `json:"workDir,omitempty"`
+	User       string            `json:"user,omitempty"`
+	Mounts     []VolumeMount     `json:"mounts,omitempty"`
+	Resources  Resources         `json:"resources"`
+	PullPolicy runner.PullPolicy `json:"pullPolicy,omitempty"`
+	Layer      *Layer            `json:"layer,omitempty"`
+	Pos        source.Pos        `json:"pos"`
+}
+
+// Layer is what a container's Command installs by pip before it does its work. It
+// is put into an environment that is made once, where the rest of Command runs.
+type Layer struct {
+	Installs [][]string `json:"installs"`       // arguments of each "pip install"
+	Venv     bool       `json:"venv,omitempty"` // into a virtual environment that sees the image's packages
+	Words    int        `json:"words"`          // how many words of Command it makes needless, from the first on
 }
 
 // EnvVar is an environment variable: text with placeholders, or what From says.

@@ -5,26 +5,31 @@ import (
 	"maps"
 	"slices"
 	"strings"
-
-	"github.com/wherry-ml/wherry/dag/given"
 )
 
-// GivenError says which secrets and config maps a pipeline needs that were not given.
-type GivenError struct{ Needs []GivenNeed }
+// GivenError says which secrets and config maps a pipeline needs that were not
+// given, or why one can't be read.
+type GivenError struct {
+	Needs  []GivenNeed
+	Unread error
+}
 
 // GivenNeed is one secret or config map that a pipeline needs.
 type GivenNeed struct {
-	Kind VolumeKind
-	Name string
-	Keys []string // that are asked for; none: all that it has
+	GivenID
+	Keys []string // that are asked for by name
+	All  bool     // all that it has are mounted
 	Has  []string // the keys that it has, where it was given
 }
 
 func missing(kind VolumeKind, name string, keys ...string) *GivenError {
-	return &GivenError{Needs: []GivenNeed{{Kind: kind, Name: name, Keys: keys}}}
+	return &GivenError{Needs: []GivenNeed{{GivenID: GivenID{kind, name}, Keys: keys}}}
 }
 
 func (e *GivenError) Error() string {
+	if e.Unread != nil {
+		return e.Unread.Error()
+	}
 	var words []string
 	for _, n := range e.Needs {
 		words = append(words, n.String())
@@ -49,6 +54,9 @@ func (n GivenNeed) String() string {
 
 // Hint says how to give them.
 func (e *GivenError) Hint() string {
+	if e.Unread != nil {
+		return "wherry run --help says what a secret or config map can be made of"
+	}
 	var flags []string
 	fields := map[string]bool{}
 	for _, n := range e.Needs {
@@ -57,7 +65,7 @@ func (e *GivenError) Hint() string {
 			flag, field = "--config-map", "configMaps"
 		}
 		name := n.Name
-		if len(n.Keys) == 1 {
+		if len(n.Keys) == 1 && !n.All {
 			name += "/" + n.Keys[0]
 		}
 		flags = append(flags, fmt.Sprintf("%s %s=FILE", flag, name))
@@ -67,16 +75,16 @@ func (e *GivenError) Hint() string {
 		strings.Join(flags, " "), strings.Join(slices.Sorted(maps.Keys(fields)), ": and "))
 }
 
-// CheckGiven returns a *GivenError for what the pipeline is sure to need of secrets
-// and config maps and was not given, and an error for what can't be read. Names that
-// only a run computes are looked at then.
-func CheckGiven(p *Pipeline, o RunOptions) error {
-	r := render{run: &Run{Options: o}}
+// CheckGiven returns a *GivenError for what a run is sure to need of secrets and
+// config maps and was not given, and an error for what can't be read. Names that a
+// step computes are looked at when they are known.
+func CheckGiven(run *Run) error {
+	r := render{run: run}
 	var e GivenError
-	for _, n := range p.given() {
+	for _, n := range run.given() {
 		values, there, err := r.given(n.Kind, n.Name)
 		if err != nil {
-			return err
+			return &GivenError{Unread: err}
 		}
 		if !there {
 			e.Needs = append(e.Needs, n)
@@ -93,113 +101,96 @@ func CheckGiven(p *Pipeline, o RunOptions) error {
 	return nil
 }
 
-// given returns the secrets and config maps that the file names and that are not
-// optional, secrets last, in order.
-func (p *Pipeline) given() []GivenNeed {
-	type id struct {
-		kind VolumeKind
-		name string
+// needs gathers what the tasks of a run are sure to need.
+type needs struct {
+	run   *Run
+	keys  map[GivenID]map[string]bool // "": all
+	steps int                         // tasks looked at; graphs of graphs can multiply
+}
+
+// GivenID names a secret or config map.
+type GivenID struct {
+	Kind VolumeKind
+	Name string
+}
+
+// given returns the secrets and config maps that are not optional and whose names
+// are known before the run, in order.
+func (run *Run) given() []GivenNeed {
+	g := needs{run: run, keys: map[GivenID]map[string]bool{}}
+	g.graph(run.Pipeline.Components[run.Pipeline.Root], run.Parameters, 0)
+	var out []GivenNeed
+	for id, set := range g.keys {
+		all := set[""]
+		delete(set, "")
+		out = append(out, GivenNeed{GivenID: id, Keys: slices.Sorted(maps.Keys(set)), All: all})
 	}
-	keys := map[id]map[string]bool{}
-	add := func(kind VolumeKind, src *Source, key string) {
-		if name, ok, _ := (render{}).named(src); ok {
-			at := id{kind, name}
-			if keys[at] == nil {
-				keys[at] = map[string]bool{}
-			}
-			if key != "" {
-				keys[at][key] = true
-			}
-		}
-	}
-	for _, c := range p.Components {
-		if c.Pod == nil {
-			continue
-		}
-		for _, v := range c.Pod.Volumes {
-			if !v.Optional && (v.Kind == VolumeSecret || v.Kind == VolumeConfigMap) {
-				add(v.Kind, v.From, "")
-			}
-		}
-		for _, container := range c.Pod.Containers {
-			for _, e := range container.Env {
-				if f := e.From; f != nil && f.Kind != "" && !f.Optional {
-					add(f.Kind, f.Name, f.Key)
-				}
-			}
-		}
-	}
-	var needs []GivenNeed
-	for at, set := range keys {
-		needs = append(needs, GivenNeed{Kind: at.kind, Name: at.name, Keys: slices.Sorted(maps.Keys(set))})
-	}
-	slices.SortFunc(needs, func(a, b GivenNeed) int {
+	slices.SortFunc(out, func(a, b GivenNeed) int {
 		return strings.Compare(string(a.Kind)+a.Name, string(b.Kind)+b.Name)
 	})
-	return needs
+	return out
 }
 
-// givenParts adds to a cache key what a pod gets of secrets, config maps, claims and
-// the workspace: of a secret its name and keys, never a value; of a config map its
-// content; of a claim its name, because its content changes.
-func (r render) givenParts(parts map[string]string) {
-	pod := r.node.comp.Pod
-	use := func(kind VolumeKind, src *Source, what string) {
-		name, ok, err := r.named(src)
-		if err != nil || !ok {
+// graph looks at the tasks of a graph, of whose inputs known are known.
+func (g *needs) graph(c *Component, known map[string]any, depth int) {
+	for _, t := range c.Graph.Tasks {
+		if g.steps++; g.steps > maxPlanned || depth > 100 {
 			return
 		}
-		parts[fmt.Sprintf("%s %s of %s", kind, what, name)] = r.givenPart(kind, name)
+		target := g.run.Pipeline.Components[t.Component]
+		switch {
+		case target.Pod != nil:
+			g.pod(target.Pod, known)
+		case target.Graph != nil:
+			inner := map[string]any{}
+			for name, p := range target.Inputs.Parameters {
+				if x, ok := static(t.Parameters[name], known); ok && x != nil {
+					inner[name] = x
+				} else if t.Parameters[name] == nil && p.HasDefault {
+					inner[name] = p.Default
+				}
+			}
+			g.graph(target, inner, depth+1)
+		}
+	}
+}
+
+// static is the value of a source that no task makes.
+func static(src *Source, known map[string]any) (any, bool) {
+	switch {
+	case src == nil || src.Select != nil:
+		return nil, false
+	case src.Constant != nil:
+		return src.Constant.Value, true
+	case src.Input != "":
+		x, ok := known[src.Input]
+		return x, ok
+	}
+	return nil, false
+}
+
+func (g *needs) pod(pod *Pod, known map[string]any) {
+	add := func(kind VolumeKind, src *Source, key string) {
+		x, ok := static(src, known)
+		if !ok || x == nil {
+			return
+		}
+		id := GivenID{kind, FormatValue(x)}
+		if g.keys[id] == nil {
+			g.keys[id] = map[string]bool{}
+		}
+		g.keys[id][key] = true
 	}
 	for _, v := range pod.Volumes {
-		if v.Kind != VolumeEmpty {
-			use(v.Kind, v.From, "volume")
+		if !v.Optional && (v.Kind == VolumeSecret || v.Kind == VolumeConfigMap) {
+			add(v.Kind, v.From, "")
 		}
 	}
-	for _, c := range pod.Containers {
-		for _, e := range c.Env {
-			if e.From != nil && e.From.Kind != "" {
-				use(e.From.Kind, e.From.Name, "env")
+	for _, container := range pod.Containers {
+		for _, e := range container.Env {
+			if f := e.From; f != nil && f.Kind != "" && !f.Optional {
+				add(f.Kind, f.Name, f.Key)
 			}
 		}
-	}
-	if r.inWorkspace() {
-		parts["workspace"] = r.run.ID // of no other run
-	}
-}
-
-func (r render) givenPart(kind VolumeKind, name string) string {
-	refs := givenOf(r.run, kind)
-	values, err := given.Read(refs, name)
-	switch {
-	case kind == VolumeClaim:
-		return name
-	case !given.Has(refs, name):
-		return "not given"
-	case err != nil:
-		return "can't be read"
-	case kind == VolumeSecret:
-		return short(strings.Join(slices.Sorted(maps.Keys(values)), " "))
-	}
-	return digestOf(jsonText(values))
-}
-
-// keyText stands for the variable in a cache key.
-func (e EnvVar) keyText() string {
-	if e.From == nil {
-		return jsonText(e.Value)
-	}
-	return jsonText([]any{e.From.Kind, e.From.Key, e.From.Field})
-}
-
-// mountParts adds to a cache key where volumes are mounted, and what field paths see.
-func mountParts(parts map[string]string, pod *Pod) {
-	for _, c := range pod.Containers {
-		for _, m := range c.Mounts {
-			parts["volume at "+m.Path] = short(m.Volume + " " + m.SubPath)
-		}
-	}
-	if pod.Metadata != nil {
-		parts["metadata"] = short(jsonText(pod.Metadata))
 	}
 }

@@ -13,7 +13,8 @@ import (
 // resolved is a container's image once it was found.
 type resolved struct {
 	runner.Image
-	requirements runner.Requirements
+	base   string          // Identity of the image under the layers; empty: there are none
+	layers []*runner.Layer // in it, or in the environment that stands for it
 }
 
 // names of a pod's outputs, before a colon.
@@ -131,11 +132,16 @@ func (r render) inputMounts() ([]runner.Input, error) {
 		for _, a := range r.inputs().Artifacts[name] {
 			if a.Digest != "" && !copied[name] && !seen[a.URI] {
 				seen[a.URI] = true
-				at := r.inputPath(a)
-				if err := checkPath(name, a, at); err != nil {
-					return nil, err
+				places := []string{r.containerPath(a)}
+				if at := r.inputPath(a); at != places[0] { // in the workspace; older SDKs look at the first
+					places = append(places, at)
 				}
-				inputs = append(inputs, runner.Input{Digest: a.Digest, Path: at})
+				for _, at := range places {
+					if err := checkPath(name, a, at); err != nil {
+						return nil, err
+					}
+					inputs = append(inputs, runner.Input{Digest: a.Digest, Path: at})
+				}
 			}
 		}
 	}
@@ -183,10 +189,10 @@ func (r render) originPaths(name string) []string {
 func (r render) container(c *Container, img resolved, pod string) (runner.Container, error) {
 	out := runner.Container{
 		Name: containerName(c), Role: c.Role, After: c.After, Image: img.Ref,
-		WorkDir: c.WorkDir, User: c.User, Requirements: img.requirements,
+		WorkDir: c.WorkDir, User: c.User, Layer: joinLayers(img.layers),
 	}
 	var err error
-	if out.Command, err = r.args(c.Command); err != nil {
+	if out.Command, err = r.args(c.command(r.run.Options)); err != nil {
 		return out, fmt.Errorf("command: %w", err)
 	}
 	if out.Args, err = r.args(c.Args); err != nil {

@@ -53,7 +53,7 @@ func kfpPod() (*Run, *node) {
 		{Name: "x", URI: "/w/runs/r0/2/1/x", Digest: "sha256:x"}, {Name: "y", URI: "gs://bucket/y"}, {Name: "x", URI: "/w/runs/r0/2/1/x", Digest: "sha256:x"},
 	}
 	r.node.comp.Pod.Timeout = time.Hour
-	r.node.image = []resolved{{Image: runner.Image{Name: "img", Ref: "img@sha256:11", Identity: "sha256:11"}, requirements: runner.Requirements{"pandas==2.2"}}}
+	r.node.image = []resolved{{Image: runner.Image{Name: "img", Ref: "img@sha256:11", Identity: "sha256:11"}, layers: []*runner.Layer{{Installs: [][]string{{"pandas==2.2"}}}}}}
 	r.run.Options = RunOptions{Env: []runner.EnvVar{{Name: "HTTP_PROXY", Value: "http://proxy"}}}
 	return r.run, r.node
 }

@@ -77,7 +77,8 @@ func TestRenderRefs(t *testing.T) {
 		{Ref{Kind: RefRun, Name: "pipeline_task_name"}, "train-2", ""},
 		{Ref{Kind: RefRun, Name: "pipeline_task_uuid"}, "r1-5", ""},
 		{Ref{Kind: RefRun, Name: "pipeline_color"}, "", `the placeholder "pipeline_color" has no value here`},
-		{Ref{Kind: RefWorkspace}, "", `the placeholder "workspace" can't be resolved yet`},
+		{Ref{Kind: RefRun, Name: "workspace_path"}, "/kfp-workspace", ""},
+		{Ref{Kind: RefWorkspace}, "/kfp-workspace", ""},
 	} {
 		got, err := trainRender().text(Text{{Text: "<"}, {Ref: &tt.ref}, {Text: ">"}})
 		want := "<" + tt.want + ">"

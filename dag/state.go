@@ -82,7 +82,8 @@ type RunOptions struct {
 	Platform    string             `json:"platform,omitempty"`
 	Trust       string             `json:"trust,omitempty"` // CA bundle on this machine
 	Network     runner.NetworkMode `json:"network,omitempty"`
-	Grace       time.Duration      `json:"grace,omitempty"` // 0: 10 s
+	Grace       time.Duration      `json:"grace,omitempty"`    // 0: 10 s
+	NoLayers    bool               `json:"noLayers,omitempty"` // commands install their packages themselves
 }
 
 // CacheMode overrides what the format says about caching.

@@ -47,7 +47,7 @@ func (c *Component) StaticPod(run *Run, home string) (runner.Pod, bool) {
 	}
 	for _, spec := range c.Pod.Containers {
 		pod.Containers = append(pod.Containers, runner.Container{
-			Name: containerName(&spec), Role: spec.Role, Image: plain([]Arg{{Text: spec.Image}})[0], Command: plain(spec.Command), Args: plain(spec.Args),
+			Name: containerName(&spec), Role: spec.Role, Image: plain([]Arg{{Text: spec.Image}})[0], Command: plain(spec.command(run.Options)), Args: plain(spec.Args),
 			WorkDir: spec.WorkDir, User: spec.User, Mounts: append(slices.Clone(mounts), staticMounts(&spec)...),
 		})
 	}

@@ -28,9 +28,12 @@ import (
 //	waitfor PROGRAM [ARG]…    repeats it until it exits with 0
 //	json FILE PATH VALUE      see cmdJSON
 //	[!] containers            the home must have some on the engine
+//	volumes [NAME]…           the home must have these named volumes on the engine, and no others
+//	nowhere TEXT DIR          no file below the folder may hold the text
 //	proxy SOCKET [slow], cut SOCKET  see cmdProxy
 //	tmpfs DIR SIZE            mounts one, until the end of the script
 //	dropimage NAME            removes the image that has this name now, at the end of the script
+//	droplayers                removes the layers that are made from now on, at the end of the script
 //	publicdir VAR UID         makes a folder that belongs to that user; VAR is its path
 var commands = map[string]func(ts *testscript.TestScript, neg bool, args []string){
 	"code":       cmdCode,
@@ -41,11 +44,14 @@ var commands = map[string]func(ts *testscript.TestScript, neg bool, args []strin
 	"waitfor":    cmdWaitfor,
 	"json":       cmdJSON,
 	"containers": cmdContainers,
+	"volumes":    cmdVolumes,
+	"nowhere":    cmdNowhere,
 	"proxy":      cmdProxy,
 	"cut":        cmdCut,
 	"tmpfs":      cmdTmpfs,
 	"publicdir":  cmdPublicDir,
 	"dropimage":  cmdDropImage,
+	"droplayers": cmdDropLayers,
 }
 
 // patience is how long anything that a script waits for may take.
@@ -261,4 +267,20 @@ func cmdDropImage(ts *testscript.TestScript, neg bool, args []string) {
 	id, err := exec.Command("docker", "image", "inspect", "--format", "{{.Id}}", args[0]).Output()
 	ts.Check(err)
 	ts.Defer(func() { _ = exec.Command("docker", "rmi", "-f", strings.TrimSpace(string(id))).Run() })
+}
+
+func cmdDropLayers(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, neg, len(args) == 0, "droplayers")
+	layers := func() []string {
+		out, _ := exec.Command("docker", "images", "--quiet", "--no-trunc", "wherry/layer").Output()
+		return strings.Fields(string(out))
+	}
+	before := layers()
+	ts.Defer(func() {
+		for _, id := range layers() {
+			if !slices.Contains(before, id) {
+				_ = exec.Command("docker", "rmi", "-f", id).Run()
+			}
+		}
+	})
 }

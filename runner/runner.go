@@ -110,7 +110,7 @@ type ResolveOptions struct {
 	Platform string         // "linux/arm64"; empty: the engine's own
 	Policy   PullPolicy     // empty: PullMissing
 	Progress func(Progress) // called while pulling; may be nil
-	Env      Requirements   // what the process backend installs beside the interpreter
+	Layer    *Layer         // what the process backend installs beside the interpreter
 }
 
 // PullPolicy is Kubernetes' imagePullPolicy.
@@ -142,20 +142,17 @@ type Image struct {
 	WorkDir    string   // its working directory when Container.WorkDir is empty; empty: /
 }
 
-// Requirements are Python packages in pip's notation, in the order given.
-type Requirements []string
-
-// BuildSpec describes an image: a base and Python requirements, or a context
-// directory with a Dockerfile.
+// BuildSpec describes an image: a base and a layer over it, or a context directory
+// with a Dockerfile.
 type BuildSpec struct {
-	Name         string       // tag of the image
-	Base         string       // reference of the base image (with Requirements)
-	BaseIdentity string       // Identity of the base image, part of the derivation
-	Requirements Requirements // pip install these
-	Context      string       // directory on this machine (with a Dockerfile)
-	Dockerfile   string       // path in Context; empty: Dockerfile
-	CABundle     string       // PEM file on this machine given to the build; may be empty
-	Derivation   string       // digest of all that decides the result; computed by the caller
+	Name       string // tag of the image
+	Base       string // reference of the base image (with Layer)
+	Platform   string // "linux/amd64"; empty: the base's own (with Layer)
+	Layer      *Layer // what pip adds to Base
+	Context    string // directory on this machine (with a Dockerfile)
+	Dockerfile string // path in Context; empty: Dockerfile
+	CABundle   string // PEM file on this machine given to the build; may be empty
+	Derivation string // digest of all that decides the result; computed by the caller
 }
 
 // Pod is what a backend runs: one attempt of a task, one trial's job, one
@@ -204,9 +201,9 @@ type Container struct {
 	Resources Resources // limits of this container
 	SHMSize   int64     // bytes of /dev/shm; 0: the engine's default
 
-	// Requirements are the Python packages that the process backend must have in
-	// the environment in which it runs Command; other backends ignore them.
-	Requirements Requirements
+	// Layer is what the process backend must have in the environment in which it
+	// runs Command; for other backends it is in the image.
+	Layer *Layer
 }
 
 // EnvVar is one variable of a container's environment.
@@ -229,9 +226,9 @@ type Volume struct {
 	Name    string
 	Scratch bool            // new, writable by any uid, gone with the pod
 	Seed    []string        // with Scratch: digests of directories copied into it before the start, in order
-	Memory  bool            // with Scratch and without Seed: kept in memory; no output can be collected from it
-	Size    int64           // with Memory: bytes at most; 0: the engine's default
-	Files   map[string]File // by relative path; read-only where the backend can, gone with the pod
+	Memory  bool            `json:",omitempty"` // with Scratch and without Seed: kept in memory; no output can be collected from it
+	Size    int64           `json:",omitempty"` // with Memory: bytes at most; 0: the engine's default
+	Files   map[string]File `json:",omitempty"` // by relative path; read-only where the backend can, gone with the pod
 	Named   string          // volume of the backend that outlives the pod; made empty and writable by any uid when it is not there
 	Host    string          // path on this machine that the person named
 	Tree    string          // digest of a directory in the artifact store; mounts are read-only

@@ -18,9 +18,10 @@ func TestArrows(t *testing.T) {
 		"runner/process": {"dag", "sqlite", "artifact", "runner/docker", "runner/queue", "github.com/docker", "github.com/mattn"},
 		"artifact":       {"dag", "sqlite", "runner", "github.com/docker/docker/", "github.com/docker/go-connections/", "github.com/mattn"}, // docker login's file is read
 		"dag/source":     {"dag/kfp", "dag/argo", "runner", "sqlite", "artifact"},
-		"dag":            {"dag/kfp", "dag/argo", "sqlite", "artifact", "runner/docker", "runner/process", "github.com/docker", "github.com/mattn"},
+		"dag":            {"dag/cel", "dag/kfp", "dag/argo", "sqlite", "artifact", "runner/docker", "runner/process", "github.com/docker", "github.com/mattn"},
 		"dag/kfp":        {"dag/argo", "sqlite", "artifact", "runner/docker", "runner/process"},
 		"dag/kfp/sdk":    {"dag", "dag/kfp", "dag/argo", "sqlite", "artifact", "runner", "runner/", "github.com/docker", "github.com/mattn"},
+		"dag/cel":        {"dag", "dag/kfp", "dag/argo", "runner", "sqlite", "artifact"},
 		"dag/argo":       {"dag/kfp", "sqlite", "artifact", "runner/docker", "runner/process"},
 		"sqlite":         {"dag/kfp", "dag/argo", "artifact", "runner/docker", "runner/process", "github.com/docker"},
 	}

@@ -11,6 +11,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/wherry-ml/wherry/dag/given"
 	"github.com/wherry-ml/wherry/dag/source"
 )
 
@@ -27,10 +28,16 @@ type project struct {
 	Params map[string]any       `yaml:"params"` // values of the pipeline's parameters
 	Trust  string               `yaml:"-"`      // from trust: absolute path of a CA bundle (PEM)
 
+	Secrets    []given.Ref `yaml:"-"` // from secrets
+	ConfigMaps []given.Ref `yaml:"-"` // from configMaps
+
 	File string `yaml:"-"` // where it was read; "" where there is none
 
 	MountTexts []yaml.Node `yaml:"mounts"`
 	TrustNode  yaml.Node   `yaml:"trust"`
+
+	SecretSources    map[string]givenSource `yaml:"secrets"`
+	ConfigMapSources map[string]givenSource `yaml:"configMaps"`
 
 	Pos map[string]source.Pos `yaml:",posof"` // of each field's value
 }
@@ -67,7 +74,7 @@ func (r *requirements) UnmarshalSource(d *source.Decoder, n *yaml.Node) error {
 }
 
 // laterFields are those that DESIGN names and later versions bring.
-var laterFields = []string{"secrets", "trials", "quotas", "schedules", "watch", "backends", "notify"}
+var laterFields = []string{"trials", "quotas", "schedules", "watch", "backends", "notify"}
 
 // findProject reads the wherry.yaml of dir or of the nearest folder above it.
 // Where there is none, the project is empty.
@@ -157,7 +164,7 @@ func refuseLater(f *source.File, doc *yaml.Node) error {
 	for i := 0; i+1 < len(doc.Content); i += 2 {
 		if key := doc.Content[i]; slices.Contains(laterFields, key.Value) {
 			return f.Errorf(source.PosOf(key), "%q is not supported yet", key.Value).
-				WithMend("take it out; this version reads images, build, mounts, env, params and trust")
+				WithMend("take it out; this version reads images, build, mounts, env, secrets, configMaps, params and trust")
 		}
 	}
 	return nil
@@ -194,6 +201,13 @@ func (p *project) complete(f *source.File) error {
 			return err
 		}
 		p.Build[name] = b
+	}
+	var err error
+	if p.Secrets, err = refs(f, base, "secrets", p.SecretSources); err != nil {
+		return err
+	}
+	if p.ConfigMaps, err = refs(f, base, "configMaps", p.ConfigMapSources); err != nil {
+		return err
 	}
 	return p.checkAliases(f)
 }

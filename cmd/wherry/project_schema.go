@@ -42,6 +42,26 @@ const projectSchema = `{
       "type": "object",
       "additionalProperties": {"type": ["string", "number", "boolean"]}
     },
+    "secrets": {
+      "description": "Secrets that pipelines name: a file or folder with the keys, or for each key a file or env:VARIABLE. Values are never stored.",
+      "type": "object",
+      "additionalProperties": {
+        "oneOf": [
+          {"type": "string", "minLength": 1},
+          {"type": "object", "additionalProperties": {"type": "string", "minLength": 1}}
+        ]
+      }
+    },
+    "configMaps": {
+      "description": "Config maps that pipelines name, as secrets.",
+      "type": "object",
+      "additionalProperties": {
+        "oneOf": [
+          {"type": "string", "minLength": 1},
+          {"type": "object", "additionalProperties": {"type": "string", "minLength": 1}}
+        ]
+      }
+    },
     "params": {
       "description": "Values of the pipeline's parameters; -p wins over them.",
       "type": "object"

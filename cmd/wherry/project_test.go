@@ -114,7 +114,7 @@ func TestProjectNone(t *testing.T) {
 func TestProjectErrors(t *testing.T) {
 	for _, c := range []struct{ name, text, at, msg, mend string }{
 		{"unknown", "image: {a: b}", "1:1", `unknown field "image"`, `"images"`},
-		{"later", "env: {A: b}\nsecrets: {}", "2:1", `"secrets" is not supported yet`, "take it out"},
+		{"later", "env: {A: b}\nschedules: {}", "2:1", `"schedules" is not supported yet`, "take it out"},
 		{"unknown in build", "build:\n  a: {bas: x}", "2:7", `unknown field "bas"`, `"base"`},
 		{"no base", "build: {a: {}}", "1:12", "needs a base", ""},
 		{"base and context", "build: {a: {base: x, context: .}}", "1:12", "has a context", ""},

@@ -24,6 +24,8 @@ type runFlags struct {
 	params      []string
 	paramsFile  string
 	mounts      []string
+	secrets     []string
+	configMaps  []string
 	backend     string
 	name        string
 	platform    string
@@ -32,6 +34,7 @@ type runFlags struct {
 	maxParallel int
 	cache       bool
 	noCache     bool
+	noLayers    bool
 	dryRun      bool
 	detach      bool
 }
@@ -44,7 +47,9 @@ func newRunCmd(g *globals) *cobra.Command {
 		Long: `Run reads a pipeline file, checks it, and runs its tasks as containers, as many at
 once as the machine has room for. A task whose image, command, inputs and mounted
 sources have not changed is taken from the cache. A wherry.yaml beside the file, or
-in a folder above it, says what image names mean here, what is mounted, and more.`,
+in a folder above it, says what image names mean here, what is mounted, and more.
+
+` + givenHelp,
 		Example: `  wherry run pipeline.yaml
   wherry run pipeline.yaml -p learning_rate=0.1 -v ./src:/app:ro
   wherry run pipeline.py                  # compiled with your kfp
@@ -61,6 +66,8 @@ in a folder above it, says what image names mean here, what is mounted, and more
 	fl.StringArrayVarP(&f.params, "param", "p", nil, "`NAME=VALUE` of a parameter (repeatable)")
 	fl.StringVar(&f.paramsFile, "params", "", "YAML or JSON `FILE` with parameters")
 	fl.StringArrayVarP(&f.mounts, "volume", "v", nil, "`SRC:DST[:ro]` mounted in every step; with :ro a source that is snapshotted and part of the cache key")
+	fl.StringArrayVar(&f.secrets, "secret", nil, "`NAME[/KEY]=FILE|DIR|env:VAR` of a secret that the pipeline names (repeatable)")
+	fl.StringArrayVar(&f.configMaps, "config-map", nil, "`NAME[/KEY]=FILE|DIR|env:VAR` of a config map that the pipeline names (repeatable)")
 	fl.StringVar(&f.backend, "backend", "docker", "`NAME` of what runs the steps: docker or process")
 	fl.StringVar(&f.name, "name", "", "`NAME` of the run")
 	fl.StringVar(&f.platform, "platform", "", "`OS/ARCH` of the images, such as linux/amd64")
@@ -68,6 +75,7 @@ in a folder above it, says what image names mean here, what is mounted, and more
 	fl.IntVar(&f.maxParallel, "max-parallel", 0, "run at most `N` steps at once (0: as many as fit)")
 	fl.BoolVar(&f.cache, "cache", false, "use the cache, whatever the file says")
 	fl.BoolVar(&f.noCache, "no-cache", false, "run every step, cached or not")
+	fl.BoolVar(&f.noLayers, "no-layers", false, "run commands as they are written: a step that installs packages does so every time")
 	fl.BoolVar(&f.dryRun, "dry-run", false, "read, check and print the plan; needs no engine and changes nothing")
 	f.python.add(fl)
 	fl.BoolVarP(&f.detach, "detach", "d", false, "go on in the background and print the run's id")
@@ -80,6 +88,9 @@ func (g *globals) runPipeline(ctx context.Context, f runFlags) error {
 		return err
 	}
 	if f.dryRun {
+		if err := dag.CheckGiven(job.run); err != nil {
+			job.run.Pipeline.Notes = append(job.run.Pipeline.Notes, "needs: "+err.Error()+"; try: "+hintText(err))
+		}
 		return g.printPlan(job)
 	}
 	run := job.run
@@ -93,6 +104,12 @@ func (g *globals) runPipeline(ctx context.Context, f runFlags) error {
 	}
 	if err := checkSizes(job, q); err != nil {
 		return err
+	}
+	if err := dag.CheckGiven(run); err != nil {
+		return &usageError{msg: err.Error(), mend: hintText(err)}
+	}
+	if !driver.Backend.Features().Isolation { // the path of containers can't be had
+		run.Options.Workspace = filepath.Join(g.Home, "runs", run.ID, "workspace")
 	}
 	if err := checkBackend(job, driver.Backend, g.Home); err != nil {
 		return err
@@ -169,7 +186,7 @@ func (g *globals) prepareRun(ctx context.Context, f runFlags) (*job, error) {
 
 // runOptions merges wherry.yaml and flags; flags win.
 func runOptions(f runFlags, proj *project) (dag.RunOptions, []string, error) {
-	o := dag.RunOptions{Backend: f.backend, MaxParallel: f.maxParallel, Platform: f.platform, Trust: proj.Trust}
+	o := dag.RunOptions{Backend: f.backend, MaxParallel: f.maxParallel, Platform: f.platform, Trust: proj.Trust, NoLayers: f.noLayers}
 	switch {
 	case f.cache:
 		o.Cache = dag.CacheOn
@@ -207,7 +224,11 @@ func runOptions(f runFlags, proj *project) (dag.RunOptions, []string, error) {
 	for _, name := range sortedNames(proj.Env) {
 		o.Env = append(o.Env, runner.EnvVar{Name: name, Value: proj.Env[name]})
 	}
-	return o, mounted, nil
+	if o.Secrets, err = mergeGiven("--secret", proj.Secrets, f.secrets); err != nil {
+		return o, nil, err
+	}
+	o.ConfigMaps, err = mergeGiven("--config-map", proj.ConfigMaps, f.configMaps)
+	return o, mounted, err
 }
 
 // aliases returns what the pipeline's image names mean on this machine.
@@ -225,9 +246,11 @@ func aliases(p *dag.Pipeline, proj *project) map[string]dag.Alias {
 			real, build := proj.image(name)
 			switch {
 			case build != nil:
-				out[name] = dag.Alias{Image: real, Build: &runner.BuildSpec{
-					Name: "wherry/" + real, Base: build.Base, Requirements: build.Requirements.List, Context: build.Context, Dockerfile: build.Dockerfile,
-				}}
+				spec := &runner.BuildSpec{Name: "wherry/" + real, Base: build.Base, Context: build.Context, Dockerfile: build.Dockerfile}
+				if len(build.Requirements.List) > 0 {
+					spec.Layer = &runner.Layer{Installs: [][]string{build.Requirements.List}}
+				}
+				out[name] = dag.Alias{Image: real, Build: spec}
 			case real != name:
 				out[name] = dag.Alias{Image: real}
 			}

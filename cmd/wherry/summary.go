@@ -35,6 +35,9 @@ func (g *globals) printResult(run *dag.Run, executions []*dag.Execution, p *prog
 	if !hinted {
 		mend = failureMend(run, executions)
 	}
+	if p != nil && !p.quiet { // its progress has shown the rest
+		msg, _, _ = strings.Cut(msg, "\n")
+	}
 	return &workError{state: run.State, msg: fmt.Sprintf("run %s failed: %s", run.Name, msg), mend: mend}
 }
 
@@ -74,7 +77,7 @@ func printTasks(out io.Writer, executions []*dag.Execution) {
 		}
 		why := x.Reason
 		if x.Error != "" {
-			why = x.Error
+			why, _, _ = strings.Cut(x.Error, "\n") // the lines after it were shown as it failed
 		}
 		fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%s\n", x.Path, state, span(x.Started, x.Ended), x.Tries(), short(why, 90))
 	}

@@ -76,7 +76,7 @@ func (t *taskTranslator) value(v any, pos source.Pos) (*dag.Source, error) {
 		case ref.Kind == dag.RefRun:
 			return &dag.Source{Run: ref.Name, Pos: pos}, nil
 		case ref.Kind == dag.RefWorkspace:
-			t.refuse(workspace, t.about, pos)
+			t.out.Workspace = true
 			return &dag.Source{Run: "workspace_path", Pos: pos}, nil
 		case ref.Name == t.item:
 			return &dag.Source{Item: true, Pos: pos}, nil

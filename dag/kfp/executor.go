@@ -35,6 +35,9 @@ func (t *translator) executor(c *dag.Component, spec *componentSpec) error {
 		c.Pod = &dag.Pod{}
 		return nil
 	}
+	if isClaim(x.Container.Image.Value) {
+		return t.claim(c, x.Container)
+	}
 	ct := &containerTranslator{translator: t, about: fmt.Sprintf("executor %q", label.Value), component: spec}
 	for name := range t.implicit(spec) { // the compiler doesn't declare them
 		put(&c.Inputs.Parameters, name, &dag.Parameter{Optional: true, Pos: e.Pos})
@@ -64,9 +67,6 @@ func (t *containerTranslator) container(spec *containerSpec) (dag.Container, err
 	if spec.Image.Value == "" {
 		return c, t.errorf(spec.Pos, "%s has no image", t.about)
 	}
-	if strings.HasPrefix(spec.Image.Value, "argostub/") {
-		t.refuse(volumeClaim, t.about, spec.Image.Pos)
-	}
 	if c.Image, err = t.text(spec.Image); err != nil {
 		return c, err
 	}
@@ -77,7 +77,7 @@ func (t *containerTranslator) container(spec *containerSpec) (dag.Container, err
 		return c, err
 	}
 	for _, e := range spec.Env {
-		if e.Name.Value == "" || strings.ContainsAny(e.Name.Value, "=\x00") {
+		if !goodVariable(e.Name.Value) {
 			return c, t.errorf(e.Name.Pos, "%s: %q is not a name for an environment variable", t.about, e.Name.Value)
 		}
 		v, err := t.text(e.Value)
@@ -89,10 +89,15 @@ func (t *containerTranslator) container(spec *containerSpec) (dag.Container, err
 	if spec.Lifecycle != nil {
 		t.unused["lifecycle.preCacheCheck"] = true // the backend doesn't run it either
 	}
-	c.Requirements = requirements(spec.Command)
+	if p, ok := findPreamble(spec.Command); ok {
+		c.Layer = &dag.Layer{Installs: p.installs, Venv: p.venv, Words: 3}
+	}
 	c.Resources, err = t.resources(&spec.Resources)
 	return c, err
 }
+
+// goodVariable reports whether an environment can hold a variable of this name.
+func goodVariable(name string) bool { return name != "" && !strings.ContainsAny(name, "=\x00") }
 
 func (t *containerTranslator) args(list []text) ([]dag.Arg, error) {
 	var out []dag.Arg
@@ -101,7 +106,7 @@ func (t *containerTranslator) args(list []text) ([]dag.Arg, error) {
 		if err != nil {
 			return nil, t.placeholderError(item.Pos, err)
 		}
-		t.refuseWorkspace(item)
+		t.seeWorkspace(item)
 		out = append(out, a)
 	}
 	return out, nil
@@ -112,13 +117,13 @@ func (t *containerTranslator) text(s text) (dag.Text, error) {
 	if err != nil {
 		return nil, t.placeholderError(s.Pos, err)
 	}
-	t.refuseWorkspace(s)
+	t.seeWorkspace(s)
 	return out, nil
 }
 
-func (t *containerTranslator) refuseWorkspace(s text) {
+func (t *containerTranslator) seeWorkspace(s text) {
 	if strings.Contains(s.Value, "{{$.workspace_path}}") {
-		t.refuse(workspace, t.about, s.Pos)
+		t.out.Workspace = true
 	}
 }
 
@@ -223,7 +228,7 @@ func (t *translator) importer(c *dag.Component, spec *importerSpec) error {
 		}
 	}
 	if spec.DownloadToWorkspace {
-		t.refuse(importToWorkspace, about, spec.At["downloadToWorkspace"])
+		c.Importer.Workspace, t.out.Workspace = true, true
 	}
 	uri := spec.ArtifactURI
 	switch {

@@ -141,7 +141,7 @@ func TestLossless(t *testing.T) {
 				c := p.Components[name]
 				compareComponent(t, path, rc, c)
 				x := raw.Deployment.Executors[rc.ExecutorLabel]
-				if (x.Importer != nil) != (c.Importer != nil) || (x.Container != nil) != (c.Pod != nil) {
+				if (x.Importer != nil) != (c.Importer != nil) || (x.Container != nil) != (c.Pod != nil || c.Claim != nil) {
 					t.Errorf("%s: component %q became another kind", path, name)
 				}
 				if x.Container != nil && c.Pod != nil {

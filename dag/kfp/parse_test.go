@@ -1,7 +1,6 @@
 package kfp
 
 import (
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -107,39 +106,6 @@ func TestSplitTime(t *testing.T) {
 	split(strings.Repeat("{{$", 1<<20)+"}}", func(dag.Ref) bool { return true })
 	if d := time.Since(start); d > 5*time.Second {
 		t.Errorf("took %v", d)
-	}
-}
-
-func TestRequirements(t *testing.T) {
-	const head = "\nif ! [ -x \"$(command -v pip)\" ]; then\n    python3 -m ensurepip || python3 -m ensurepip --user || apt-get install python3-pip\nfi\n\nPIP_DISABLE_PIP_VERSION_CHECK=1 "
-	const pip = "python3 -m pip install --quiet --no-warn-script-location "
-	const typing = `'typing-extensions>=3.7.4,<5; python_version<"3.9"'`
-	const run = " && \"$0\" \"$@\"\n"
-	ext := `typing-extensions>=3.7.4,<5; python_version<"3.9"`
-	for _, tt := range []struct {
-		name, script string
-		want         []string
-	}{
-		{"kfp alone", head + pip + "'kfp==2.17.0' '--no-deps' " + typing + run, []string{"kfp==2.17.0", ext}},
-		{"packages first", head + pip + "'six' 'pandas==2.2.3'  &&  " + pip + "'kfp==2.17.0' '--no-deps' " + typing + run,
-			[]string{"six", "pandas==2.2.3", "kfp==2.17.0", ext}},
-		{"kfp first (2.0 to 2.14)", head + pip + "'kfp==2.1.3' '--no-deps' " + typing + " && " + pip + "'minio'" + run,
-			[]string{"kfp==2.1.3", ext, "minio"}},
-		{"index", head + pip + "--index-url https://a/simple --extra-index-url https://b --trusted-host https://a 'x'" + run, []string{"x"}},
-		{"option with =", head + pip + "--index-url=https://a x" + run, []string{"x"}},
-		{"venv", head + pip + "'six' && \nexport PIP_DISABLE_PIP_VERSION_CHECK=1\ntmp=$(mktemp -d)\npython3 -m venv \"$tmp/venv\" --system-site-packages\n. \"$tmp/venv/bin/activate\"\n" + pip + "'kfp==2.17.0'" + run,
-			[]string{"six", "kfp==2.17.0"}},
-		{"version 1", "(PIP_DISABLE_PIP_VERSION_CHECK=1 " + pip + "'a==1' 'b' || PIP_DISABLE_PIP_VERSION_CHECK=1 " + pip + "'a==1' 'b' --user) && \"$0\" \"$@\"",
-			[]string{"a==1", "b"}},
-		{"double quotes", head + pip + `"a; python_version<'3.9'"` + run, []string{"a; python_version<'3.9'"}},
-		{"git", head + pip + "'git+https://h/r@refs/pull/1/merge#egg=kfp&subdirectory=sdk' '--no-deps'" + run, []string{"git+https://h/r@refs/pull/1/merge#egg=kfp&subdirectory=sdk"}},
-		{"somebody's own", "pip install x && python main.py", nil},
-		{"nothing", "echo", nil},
-	} {
-		got := requirements([]text{{Value: "sh"}, {Value: "-c"}, {Value: tt.script}, {Value: "sh"}})
-		if !slices.Equal(got, tt.want) {
-			t.Errorf("%s: %q, want %q", tt.name, got, tt.want)
-		}
 	}
 }
 

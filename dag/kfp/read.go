@@ -34,6 +34,7 @@ type translator struct {
 	out      *dag.Pipeline
 	unused   map[string]bool // what the file asks for and this machine has no use for
 	extra    map[*componentSpec]map[string]bool
+	copied   int // bytes of constants that placeholders stand for, as often as they do
 }
 
 func (t *translator) errorf(pos source.Pos, format string, args ...any) *source.Error {
@@ -136,6 +137,9 @@ func (t *translator) pipeline() error {
 	}
 	root.Pos = t.spec.At["root"]
 	t.out.Components[t.out.Root] = root
+	if err := t.linkPlatform(); err != nil {
+		return err
+	}
 	if err := t.applyRuntime(root); err != nil {
 		return err
 	}

@@ -115,6 +115,11 @@ func (t *taskTranslator) input(name text) (*dag.Source, error) {
 		return nil, t.errorf(v.Pos, "%s: input %q holds placeholders, and another input refers to it",
 			t.about, name.Value)
 	}
+	if v := e.Value.RuntimeValue; v != nil {
+		if t.copied += size(v.get()); t.copied > maxCopied {
+			return nil, t.errorf(name.Pos, "placeholders copy constants to more than %d MiB", maxCopied>>20)
+		}
+	}
 	return t.parameter(e)
 }
 

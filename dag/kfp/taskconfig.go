@@ -29,7 +29,7 @@ func (t *translator) taskConfig(c *dag.Component, spec *componentSpec, container
 				own.Resources = dag.Resources{}
 			}
 		case "ENV":
-			config["env"] = envJSON(container.Env)
+			config["env"] = append(envJSON(container.Env), t.platformEnvJSON(x)...)
 			if !pass.ApplyToTask {
 				own.Env = nil
 			}
@@ -37,8 +37,15 @@ func (t *translator) taskConfig(c *dag.Component, spec *componentSpec, container
 			config["nodeSelector"] = nodeSelectorJSON(x.NodeSelector)
 		case "KUBERNETES_TOLERATIONS":
 			config["tolerations"] = tolerationsJSON(x.Tolerations)
-		case "KUBERNETES_AFFINITY", "KUBERNETES_VOLUMES":
-			if receives && (len(x.NodeAffinity)+len(x.PodAffinity) > 0 || x.mounts()) {
+		case "KUBERNETES_VOLUMES":
+			if x.mounts() {
+				config["volumes"], config["volumeMounts"] = t.volumesJSON(x)
+			}
+			if !pass.ApplyToTask {
+				unmount(c.Pod)
+			}
+		case "KUBERNETES_AFFINITY":
+			if receives && len(x.NodeAffinity)+len(x.PodAffinity) > 0 {
 				t.unused["taskConfigPassthroughs "+pass.Field.Value] = true
 			}
 		case "", "NONE":

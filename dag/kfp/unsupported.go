@@ -13,12 +13,8 @@ import (
 type construct string
 
 const (
-	importToWorkspace construct = "downloadToWorkspace"
-	workspace         construct = "the workspace ({{$.workspace_path}})"
-	resolver          construct = "resolver (a query of Vertex AI's metadata)"
-	customJob         construct = "customJob (a job of Vertex AI)"
-	volumeClaim       construct = "creating or deleting a Kubernetes volume claim"
-	kubernetes        construct = "kubernetes:"
+	resolver  construct = "resolver (a query of Vertex AI's metadata)"
+	customJob construct = "customJob (a job of Vertex AI)"
 )
 
 // mends are what to do about the constructs that no local run will ever have.

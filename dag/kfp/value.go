@@ -65,6 +65,27 @@ func parseDuration(s string) (time.Duration, error) {
 	return d, nil
 }
 
+// maxCopied is how much the placeholders of one file may repeat its constants.
+const maxCopied = 16 << 20
+
+// size is about how many bytes v takes as JSON.
+func size(v any) int {
+	n := 0
+	switch x := v.(type) {
+	case string:
+		n = len(x)
+	case []any:
+		for _, e := range x {
+			n += size(e)
+		}
+	case map[string]any:
+		for k, e := range x {
+			n += len(k) + size(e)
+		}
+	}
+	return n + 8
+}
+
 // eachString calls f for every string in v, keys included.
 func eachString(v any, f func(string)) {
 	switch x := v.(type) {

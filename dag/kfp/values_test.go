@@ -189,6 +189,16 @@ func TestRunPlaceholderReferredTo(t *testing.T) {
 	checkSource(t, "item", p.Components["root"].Graph.Tasks["body"].Iterate.Items.List[1], `{"concat": [{"=": "b-"}, {"concat": ["$run.pipeline_job_uuid"]}]}`)
 }
 
+// A constant that many placeholders stand for is not copied without end.
+func TestCopies(t *testing.T) {
+	text := strings.Replace(loop, "channel--n: {componentInputParameter: n}", "channel--n: {runtimeValue: {constant: "+strings.Repeat("x", 1<<16)+"}}", 1)
+	text = strings.Replace(text, `"b-{{$.inputs.parameters[''channel--n'']}}"`, `"`+strings.Repeat("{{$.inputs.parameters[''channel--n'']}}", 1000)+`"`, 1)
+	_, _, err := parse(t, text)
+	if e, ok := errors.AsType[*source.Error](err); !ok || e.Msg != "placeholders copy constants to more than 16 MiB" {
+		t.Errorf("error %.200v", err)
+	}
+}
+
 func TestImporterMetadata(t *testing.T) {
 	_, p, err := parse(t, `pipelineInfo: {name: x}
 components:

@@ -43,10 +43,6 @@ type secondRun struct {
 	RunTasks    []string `json:"run_tasks"`
 }
 
-type cluster struct {
-	Secrets, ConfigMaps map[string]map[string]string
-}
-
 func (c *ownCase) name() string { return strings.TrimSuffix(c.Pipeline, ".yaml") + "/" + c.Case }
 
 // ownCases reads own/expected.json.
@@ -85,29 +81,31 @@ func TestOwn(t *testing.T) {
 	}
 }
 
-var owns struct {
+// ownOnce is the one run of a case.
+type ownOnce struct {
 	sync.Mutex
-	once map[string]func() (*result, []string)
+	done    bool
+	result  *result
+	differs []string
 }
+
+var owns sync.Map // name of a case: *ownOnce
 
 // ownResult runs a case and compares, once for all tests that look at it.
 func ownResult(t *testing.T, c *ownCase) (*result, []string) {
 	t.Helper()
-	owns.Lock()
-	if owns.once == nil {
-		owns.once = map[string]func() (*result, []string){}
+	x, _ := owns.LoadOrStore(c.name(), &ownOnce{})
+	once := x.(*ownOnce)
+	once.Lock()
+	defer once.Unlock()
+	if !once.done {
+		once.done = true // also where it gives up
+		once.result, once.differs = runOwn(t, c)
 	}
-	once := owns.once[c.name()]
-	if once == nil {
-		once = sync.OnceValues(func() (*result, []string) { return runOwn(t, c) })
-		owns.once[c.name()] = once
+	if once.result == nil {
+		t.Fatal("another test gave up the run")
 	}
-	owns.Unlock()
-	r, differs := once()
-	if r == nil {
-		t.Fatal("the run was given up in another test")
-	}
-	return r, differs
+	return once.result, once.differs
 }
 
 func runOwn(t *testing.T, c *ownCase) (*result, []string) {

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -42,7 +43,9 @@ func newPlace(t *testing.T, file string, p project) *place {
 	}
 	pl := &place{dir: t.TempDir()}
 	pl.home, pl.file = filepath.Join(pl.dir, "home"), filepath.Join(pl.dir, filepath.Base(file))
-	p.Images = standIns(string(text))
+	images := standIns(string(text))
+	maps.Copy(images, p.Images)
+	p.Images = images
 	config, err := json.Marshal(p)
 	if err != nil {
 		t.Fatal(err)
@@ -126,45 +129,72 @@ func (pl *place) command(ctx context.Context, args ...string) *exec.Cmd {
 // call runs wherry to its end.
 func (pl *place) call(t *testing.T, args ...string) *result {
 	t.Helper()
-	return pl.start(t, args...)()
+	return pl.start(t, args...).wait(t)
 }
 
-// start starts wherry and returns what waits for its end.
-func (pl *place) start(t *testing.T, args ...string) (wait func() *result) {
+// process is a call of wherry that goes on.
+type process struct {
+	cmd       *exec.Cmd
+	ctx       context.Context
+	out, said bytes.Buffer // to be read once it has ended
+	began     time.Time
+	ended     chan struct{}
+	err       error // of its end
+}
+
+// start starts wherry.
+func (pl *place) start(t *testing.T, args ...string) *process {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	cmd := pl.command(ctx, args...)
-	var out, said bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &said
-	start := time.Now()
-	if err := cmd.Start(); err != nil {
+	p := &process{cmd: pl.command(ctx, args...), ctx: ctx, began: time.Now(), ended: make(chan struct{})}
+	p.cmd.Stdout, p.cmd.Stderr = &p.out, &p.said
+	if err := p.cmd.Start(); err != nil {
 		cancel()
 		t.Fatal(err)
 	}
-	return func() *result {
-		t.Helper()
+	go func() {
 		defer cancel()
-		err := cmd.Wait()
-		r := &result{said: said.String(), printed: out.String(), took: time.Since(start)}
-		if e, ok := errors.AsType[*exec.ExitError](err); ok {
-			r.code = e.ExitCode()
-		} else if err != nil {
-			t.Fatal(err)
+		p.err = p.cmd.Wait()
+		close(p.ended)
+	}()
+	return p
+}
+
+// wait waits for the end.
+func (p *process) wait(t *testing.T) *result {
+	t.Helper()
+	<-p.ended
+	r := &result{said: p.said.String(), printed: p.out.String(), took: time.Since(p.began)}
+	if errors.Is(p.ctx.Err(), context.DeadlineExceeded) {
+		t.Fatalf("wherry %s: no end in %s\n%s", strings.Join(p.cmd.Args[1:], " "), patience, r.said)
+	}
+	if e, ok := errors.AsType[*exec.ExitError](p.err); ok {
+		r.code = e.ExitCode()
+	} else if p.err != nil {
+		t.Fatal(p.err)
+	}
+	var doc struct{ Run *run }
+	if json.Unmarshal(p.out.Bytes(), &doc) == nil {
+		r.run = doc.Run
+	}
+	return r
+}
+
+// until waits until a thing holds while the process goes on.
+func (p *process) until(t *testing.T, holds func() bool) {
+	t.Helper()
+	for !holds() {
+		select {
+		case <-p.ended:
+			t.Fatalf("wherry ended before\n%s", tail(p.said.String()))
+		case <-time.After(200 * time.Millisecond):
 		}
-		if ctx.Err() != nil {
-			t.Fatalf("wherry %s: no end in %s\n%s", strings.Join(args, " "), patience, r.said)
-		}
-		var doc struct{ Run *run }
-		if json.Unmarshal(out.Bytes(), &doc) == nil {
-			r.run = doc.Run
-		}
-		return r
 	}
 }
 
 // runArgs are the arguments of `wherry run` for the place's file and these inputs.
 func (pl *place) runArgs(inputs map[string]any, more ...string) []string {
-	return slices.Concat([]string{"run", pl.file, "-o", "json"}, parameters(inputs), more)
+	return slices.Concat([]string{"run", filepath.Base(pl.file), "-o", "json"}, parameters(inputs), more)
 }
 
 // parameters are flags; what is no text goes as JSON.
@@ -190,4 +220,27 @@ func (r *result) lastWords() string {
 		}
 	}
 	return fmt.Sprintf("exit %d: %s", r.code, lines[len(lines)-1])
+}
+
+// counter counts what is written to it.
+type counter int64
+
+func (c *counter) Write(p []byte) (int, error) {
+	*c += counter(len(p))
+	return len(p), nil
+}
+
+// lengthOf is how many bytes a call of wherry prints, which must succeed.
+func (pl *place) lengthOf(t *testing.T, args ...string) int64 {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	cmd := pl.command(ctx, args...)
+	var n counter
+	var said bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &n, &said
+	if err := cmd.Run(); err != nil {
+		t.Fatalf("wherry %s: %v\n%s", strings.Join(args, " "), err, tail(said.String()))
+	}
+	return int64(n)
 }

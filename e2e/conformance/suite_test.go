@@ -98,7 +98,8 @@ func TestSuite(t *testing.T) {
 }
 
 // shortened is the project file of what sleeps for minutes: a sleep of its own
-// that ends sooner comes first in the PATH. The pipeline stays as it is.
+// that ends sooner comes first in the PATH, in an image whose shell has none built
+// in. The pipeline stays as it is.
 func shortened(t *testing.T, path string) project {
 	if path != "valid/long-running.yaml" || *long {
 		return project{}
@@ -107,7 +108,10 @@ func shortened(t *testing.T, path string) project {
 	if err := os.WriteFile(filepath.Join(dir, "sleep"), []byte("#!/bin/sh\nexec /bin/sleep 2\n"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	return project{Mounts: []string{dir + ":/short:ro"}, Env: map[string]string{"PATH": "/short:/bin:/usr/bin"}}
+	return project{
+		Images: map[string]string{"alpine:latest": "python:3.11"},
+		Mounts: []string{dir + ":/short:ro"}, Env: map[string]string{"PATH": "/short:/bin:/usr/bin"},
+	}
 }
 
 // report adds the row and fails the test where there are differences.

@@ -77,12 +77,21 @@ func CleanUp(home string) {
 	for _, pid := range Processes(home) {
 		_ = syscall.Kill(pid, syscall.SIGKILL)
 	}
-	ids, err := Containers(home)
-	if err != nil || len(ids) == 0 {
-		return
+	if ids, err := Containers(home); err == nil && len(ids) > 0 {
+		_ = exec.Command("docker", append([]string{"rm", "-fv"}, ids...)...).Run()
 	}
-	_ = exec.Command("docker", append([]string{"rm", "-fv"}, ids...)...).Run()
+	if names, err := Volumes(home); err == nil && len(names) > 0 {
+		_ = exec.Command("docker", append([]string{"volume", "rm", "-f"}, names...)...).Run()
+	}
 }
+
+// Volumes lists the named volumes that a home owns.
+func Volumes(home string) ([]string, error) {
+	out, err := exec.Command("docker", "volume", "ls", "-q", "--filter", "label="+runner.LabelHome+"="+HomeID(home)).Output()
+	return strings.Fields(string(out)), err
+}
+
+func ownedBy(home string) string { return "label=" + runner.LabelHome + "=" + HomeID(home) }
 
 // Processes lists the processes that were given this home: detached drivers,
 // supervisors and their steps.
@@ -103,7 +112,7 @@ func Processes(home string) []int {
 
 // Containers lists the containers that a home owns, running or not.
 func Containers(home string) ([]string, error) {
-	out, err := exec.Command("docker", "ps", "-aq", "--filter", "label="+runner.LabelHome+"="+HomeID(home)).Output()
+	out, err := exec.Command("docker", "ps", "-aq", "--filter", ownedBy(home)).Output()
 	if e, ok := errors.AsType[*exec.ExitError](err); ok {
 		return nil, fmt.Errorf("docker ps: %w: %s", err, e.Stderr)
 	}

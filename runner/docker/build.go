@@ -28,8 +28,9 @@ import (
 // tailLines is how much of a failed build's output its error shows.
 const tailLines = 12
 
-// Build makes an image, through buildx where the docker command has it, else
-// through the engine's classic builder. The image bears its derivation, by which
+// Build makes an image: a layer in a container that is committed, a folder with a
+// Dockerfile through buildx where the docker command has it, else through the
+// engine's classic builder. The image bears its derivation, by which
 // it is found again; two processes that want the same one build it once.
 func (b *Backend) Build(ctx context.Context, spec runner.BuildSpec, log func(string)) (runner.Image, error) {
 	e, err := b.connect.engine(ctx)
@@ -50,14 +51,23 @@ func (b *Backend) Build(ctx context.Context, spec runner.BuildSpec, log func(str
 	if im, found, err := e.derived(ctx, spec); found || err != nil {
 		return im, err
 	}
-	tail := &tailLog{next: log}
-	if err := b.build(ctx, e, spec, tail.line); err != nil {
-		return runner.Image{}, buildError(ctx, spec, err, tail.lines)
+	if spec.Context == "" {
+		err = b.buildLayer(ctx, e, spec, log)
+		if ctx.Err() != nil {
+			err = ctx.Err()
+		}
+	} else {
+		tail := &tailLog{next: log}
+		if err = b.build(ctx, e, spec, tail.line); err != nil {
+			err = buildError(ctx, spec, err, tail.lines)
+		}
+	}
+	if err != nil {
+		return runner.Image{}, err
 	}
 	im, found, err := e.derived(ctx, spec)
 	if err == nil && !found {
-		err = &runner.ImageError{Image: spec.Name, Err: errors.New("the builder says that it was built, and the engine does not have it"),
-			Mend: "docker buildx use default"}
+		err = errNoImage(spec)
 	}
 	return im, err
 }
@@ -69,10 +79,7 @@ func buildError(ctx context.Context, spec runner.BuildSpec, err error, lines []s
 	if _, ok := errors.AsType[*runner.UnavailableError](err); ok {
 		return err
 	}
-	mend := "see the lines above; the packages are those of the requirements in wherry.yaml"
-	if spec.Context != "" {
-		mend = "see the lines above; to try it by hand: docker build " + spec.Context
-	}
+	mend := "see the lines above; to try it by hand: docker build " + spec.Context
 	if len(lines) > 0 {
 		err = fmt.Errorf("%w\n  %s", err, strings.Join(lines, "\n  "))
 	}
@@ -114,12 +121,7 @@ func (e *engine) derived(ctx context.Context, spec runner.BuildSpec) (runner.Ima
 
 // lockBuild keeps other processes from building the same image at once.
 func (b *Backend) lockBuild(ctx context.Context, derivation string, log func(string)) (unlock func(), err error) {
-	dir := filepath.Join(b.cfg.Dir, "work")
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return nil, err
-	}
-	name := "build-" + strings.NewReplacer(":", "-", "/", "-").Replace(derivation) + ".lock"
-	f, err := os.OpenFile(filepath.Join(dir, name), os.O_CREATE|os.O_RDWR, 0o644)
+	f, err := b.openBuildLock(derivation)
 	if err != nil {
 		return nil, err
 	}
@@ -144,16 +146,30 @@ func (b *Backend) lockBuild(ctx context.Context, derivation string, log func(str
 	}
 }
 
+func (b *Backend) openBuildLock(derivation string) (*os.File, error) {
+	dir := filepath.Join(b.cfg.Dir, "work")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, err
+	}
+	name := "build-" + strings.NewReplacer(":", "-", "/", "-").Replace(derivation) + ".lock"
+	return os.OpenFile(filepath.Join(dir, name), os.O_CREATE|os.O_RDWR, 0o644)
+}
+
+// tryBuildLock takes the lock of a build, if nobody holds it.
+func (b *Backend) tryBuildLock(derivation string) (unlock func(), free bool) {
+	f, err := b.openBuildLock(derivation)
+	if err != nil {
+		return nil, false
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		f.Close()
+		return nil, false
+	}
+	return func() { f.Close() }, true
+}
+
 func (b *Backend) build(ctx context.Context, e *engine, spec runner.BuildSpec, log func(string)) error {
 	args := b.connect.conf.proxyEnv(e.end.host)
-	buildx := hasBuildx(ctx)
-	if buildx && strings.HasPrefix(spec.Base, "sha256:") { // buildx takes an id for a name in a registry
-		tag := "wherry-base:" + strings.TrimPrefix(spec.Base, "sha256:")[:12]
-		if err := e.ImageTag(ctx, spec.Base, tag); err != nil {
-			return e.failed(err, "tag base image %s", spec.Base)
-		}
-		spec.Base = tag
-	}
 	r, w := io.Pipe()
 	written := make(chan error, 1)
 	go func() {
@@ -166,7 +182,7 @@ func (b *Backend) build(ctx context.Context, e *engine, spec runner.BuildSpec, l
 		written <- err
 	}()
 	var err error
-	if buildx {
+	if hasBuildx(ctx) {
 		err = runBuildx(ctx, e, spec, args, r, log)
 	} else {
 		err = b.classicBuild(ctx, e, spec, args, r, log)

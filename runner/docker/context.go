@@ -23,19 +23,12 @@ const (
 	caName         = ".wherry-ca.pem"
 )
 
-// writeContext writes a build's context: the Dockerfile that we generate and its
-// requirements, or the person's directory with their Dockerfile.
+// writeContext writes a build's context: the person's directory with their
+// Dockerfile.
 func writeContext(w *tar.Writer, spec runner.BuildSpec) error {
-	var dockerfile string
-	var err error
-	if spec.Context == "" {
-		dockerfile = requirementsDockerfile(spec)
-		err = writeBytes(w, "requirements.txt", []byte(strings.Join(spec.Requirements, "\n")+"\n"))
-	} else {
-		dockerfile, err = readDockerfile(spec)
-		if err == nil {
-			err = writeDir(w, spec.Context)
-		}
+	dockerfile, err := readDockerfile(spec)
+	if err == nil {
+		err = writeDir(w, spec.Context)
 	}
 	if err == nil {
 		err = writeBytes(w, dockerfileName, []byte(dockerfile))
@@ -48,21 +41,6 @@ func writeContext(w *tar.Writer, spec runner.BuildSpec) error {
 		return fmt.Errorf("CA bundle: %w", err)
 	}
 	return writeBytes(w, caName, pem)
-}
-
-// requirementsDockerfile adds Python packages to a base image. It runs as root,
-// and leaves the base's own user in place.
-func requirementsDockerfile(spec runner.BuildSpec) string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "FROM %s\n", spec.Base)
-	if len(spec.Requirements) > 0 {
-		b.WriteString("COPY requirements.txt /etc/wherry/requirements.txt\n")
-		b.WriteString("RUN python3 -m pip install --no-cache-dir --no-input --progress-bar off --disable-pip-version-check -r /etc/wherry/requirements.txt\n")
-	}
-	if spec.CABundle != "" {
-		return trustCA(b.String())
-	}
-	return b.String()
 }
 
 func readDockerfile(spec runner.BuildSpec) (string, error) {

@@ -14,6 +14,8 @@ const (
 	labelGang       = "dev.wherry.gang"       // Network.Gang
 	labelInstance   = "dev.wherry.instance"   // which life of the engine created it
 	labelDerivation = "dev.wherry.derivation" // of an image that we built
+	labelLayer      = "dev.wherry.layer"      // of a container that installs a layer: the derivation
+	labelLayerHome  = "dev.wherry.layer-home" // of such a container: the home; not labelHome, for it is no pod
 )
 
 // Values of labelRole.

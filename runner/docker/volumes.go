@@ -38,26 +38,20 @@ func (pl *planner) addFiles(f *filePlan, v runner.Volume, m runner.Mount) error 
 	return nil
 }
 
-// addMemory mounts a scratch volume that is kept in memory. Where containers share
-// it, it is a volume of the engine, which the pod's holder keeps mounted.
+// addMemory mounts a scratch volume that is kept in memory: a volume of the engine,
+// because what an engine mounts as tmpfs by itself can't be shared and has noexec.
 func (pl *planner) addMemory(f *filePlan, i int, v runner.Volume, m runner.Mount) error {
 	switch {
 	case len(v.Seed) > 0:
 		return unsupported("volumes[].seed", "volume %q is kept in memory, and starts empty", m.Volume)
 	case m.SubPath != "":
 		return unsupported("mounts[].subPath", "volume %q is kept in memory, and mounted whole", m.Volume)
-	case pl.inContainer(v):
-		f.mounts = append(f.mounts, mount.Mount{
-			Type: mount.TypeTmpfs, Target: m.Path, ReadOnly: m.ReadOnly,
-			TmpfsOptions: &mount.TmpfsOptions{SizeBytes: v.Size, Mode: fs.ModePerm | 0o1000},
-		})
-		return nil
 	}
-	f.mounts = append(f.mounts, pl.sharedMemory(i, v, m))
+	f.mounts = append(f.mounts, pl.memory(i, v, m))
 	return nil
 }
 
-func (pl *planner) sharedMemory(i int, v runner.Volume, m runner.Mount) mount.Mount {
+func (pl *planner) memory(i int, v runner.Volume, m runner.Mount) mount.Mount {
 	mnt := pl.engineVolume(fmt.Sprintf("%s-v%d", pl.pod.Name, i), m)
 	options := "mode=1777"
 	if v.Size > 0 {
@@ -75,7 +69,7 @@ func (pl *planner) held() (mounts []mount.Mount) {
 	for i, v := range pl.pod.Volumes {
 		if v.Memory && !pl.inContainer(v) && pl.uses[v.Name] > 0 {
 			at := fmt.Sprintf("/.wherry-held/v%d", i)
-			mounts = append(mounts, pl.sharedMemory(i, v, runner.Mount{Path: at}))
+			mounts = append(mounts, pl.memory(i, v, runner.Mount{Path: at}))
 		}
 	}
 	return mounts

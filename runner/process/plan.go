@@ -30,7 +30,7 @@ type plan struct {
 // envNeed is what one container needs of Python.
 type envNeed struct {
 	image string
-	reqs  runner.Requirements
+	layer *runner.Layer
 	uses  usesPython
 }
 
@@ -92,7 +92,7 @@ func (pl *plan) addContainer(c runner.Container, d podDir, only bool) error {
 		}
 	}
 	pl.Containers = append(pl.Containers, cs)
-	pl.envs = append(pl.envs, envNeed{c.Image, c.Requirements, uses(words)})
+	pl.envs = append(pl.envs, envNeed{c.Image, c.Layer, uses(words)})
 	return nil
 }
 
@@ -191,10 +191,10 @@ func isSelf(name string) bool {
 func (b *Backend) withPython(ctx context.Context, pl *plan, d podDir) (overlaid map[string]string, err error) {
 	overlaid = map[string]string{} // base by place
 	for i, need := range pl.envs {
-		if !need.uses.python && len(need.reqs) == 0 {
+		if !need.uses.python && need.layer.Empty() {
 			continue
 		}
-		base, err := b.environment(ctx, need.image, need.reqs)
+		base, err := b.environment(ctx, need.image, need.layer)
 		if err != nil {
 			return nil, err
 		}

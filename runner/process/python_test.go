@@ -44,6 +44,9 @@ func wheel(t testing.TB, dir, name, version string) string {
 	return path
 }
 
+// layerOf is a layer with one install.
+func layerOf(args ...string) *runner.Layer { return &runner.Layer{Installs: [][]string{args}} }
+
 func needPython(t testing.TB) {
 	t.Helper()
 	if err := exec.Command("python3", "-c", "import venv, ensurepip").Run(); err != nil {
@@ -70,7 +73,7 @@ func TestPythonEnvironments(t *testing.T) {
 		wg.Go(func() {
 			p := onePod(fmt.Sprintf("py%d", i), tt.command)
 			if tt.reqs != "" {
-				p.Containers[0].Requirements = runner.Requirements{tt.reqs}
+				p.Containers[0].Layer = layerOf(tt.reqs)
 			}
 			exit, c := run(t, b, p)
 			if !exit.OK() || !strings.Contains(c.text(), tt.want) {
@@ -81,11 +84,43 @@ func TestPythonEnvironments(t *testing.T) {
 	wg.Wait()
 	start := time.Now()
 	p := onePod("again", "python -c 'import cargo; print(cargo.VERSION)'; pip --version; echo $VIRTUAL_ENV")
-	p.Containers[0].Requirements = runner.Requirements{v1}
+	p.Containers[0].Layer = layerOf(v1)
 	if exit, c := run(t, b, p); !exit.OK() || !strings.Contains(c.text(), b.pod("again").venv()) {
 		t.Errorf("%+v %s", exit, c.text())
 	}
 	t.Logf("in an environment that is there: %v", time.Since(start))
+}
+
+// TestPipOptions: each install keeps its own options, and the settings that the
+// step gives to pip hold. An environment with the same is made once.
+func TestPipOptions(t *testing.T) {
+	needPython(t)
+	var made []string
+	var mu sync.Mutex
+	b := newBackend(t)
+	b.cfg.Note = func(s string) { mu.Lock(); defer mu.Unlock(); made = append(made, s) }
+	wheels := t.TempDir()
+	wheel(t, wheels, "cargo", "1.0")
+	wheel(t, wheels, "cargo", "2.0rc1")
+	sail := wheel(t, wheels, "sail", "3.0")
+	layer := &runner.Layer{
+		Installs: [][]string{{"--find-links", wheels, "--pre", "cargo"}, {"--no-deps", sail}},
+		Env:      []runner.EnvVar{{Name: "PIP_NO_INDEX", Value: "1"}, {Name: "PIP_TARGET", Value: "/nowhere"}},
+	}
+	var wg sync.WaitGroup
+	for i := range 3 {
+		wg.Go(func() {
+			p := onePod(fmt.Sprintf("options%d", i), "python3 -c 'import cargo, sail; print(cargo.VERSION, sail.VERSION)'")
+			p.Containers[0].Layer = layer
+			if exit, c := run(t, b, p); !exit.OK() || !strings.Contains(c.text(), "2.0rc1 3.0") {
+				t.Errorf("%+v\n%s", exit, c.text())
+			}
+		})
+	}
+	wg.Wait()
+	if n := strings.Count(strings.Join(made, "\n"), "installing cargo"); n != 1 {
+		t.Errorf("%d installations: %q", n, made)
+	}
 }
 
 func TestPythonThatCantBeHad(t *testing.T) {
@@ -94,12 +129,13 @@ func TestPythonThatCantBeHad(t *testing.T) {
 	ctx := withTimeout(t)
 	t.Setenv("PIP_NO_INDEX", "1")
 	p := onePod("missing", "python -c 1")
-	p.Containers[0].Requirements = runner.Requirements{"no-such-package==1"}
+	p.Containers[0].Layer = layerOf("no-such-package==1")
 	err := b.Ensure(ctx, []runner.Pod{p})
-	var no *runner.ImageError
-	if !errors.As(err, &no) || !strings.Contains(err.Error(), "No matching distribution") || no.Hint() == "" {
+	var failed *runner.LayerError
+	if !errors.As(err, &failed) || !strings.Contains(err.Error(), "No matching distribution found for no-such-package==1") || !strings.Contains(failed.Hint(), "name and the version") {
 		t.Errorf("%v", err)
 	}
+	var no *runner.ImageError
 	if left, _ := filepath.Glob(b.venvs() + "/*/bin"); len(left) > 0 || b.pod("missing").exists() {
 		t.Errorf("left: %v", left)
 	}
@@ -110,7 +146,7 @@ func TestPythonThatCantBeHad(t *testing.T) {
 	if exit, _ := run(t, b, onePod("plain", "true")); !exit.OK() {
 		t.Errorf("a step without Python: %+v", exit)
 	}
-	if _, err := b.Resolve(ctx, "python:3", runner.ResolveOptions{Env: runner.Requirements{"x"}}); !errors.As(err, &no) {
+	if _, err := b.Resolve(ctx, "python:3", runner.ResolveOptions{Layer: layerOf("x")}); !errors.As(err, &no) {
 		t.Errorf("%v", err)
 	}
 	if im, err := b.Resolve(ctx, "busybox", runner.ResolveOptions{}); err != nil || im.Platform != platform() {
@@ -122,14 +158,12 @@ func TestResolve(t *testing.T) {
 	needPython(t)
 	b := newBackend(t)
 	ctx := withTimeout(t)
-	seen := map[string]bool{}
-	for _, reqs := range []runner.Requirements{nil, {"a"}, {"b"}, {"a", "b"}, {"ab"}} {
-		im, err := b.Resolve(ctx, "python:3.11", runner.ResolveOptions{Env: reqs})
-		if err != nil || seen[im.Identity] || im.Ref != "python:3.11" || strings.Contains(im.Identity, b.cfg.Dir) {
-			t.Errorf("%v: %+v %v", reqs, im, err)
-		}
-		seen[im.Identity] = true
-		t.Log(im.Identity)
+	plain, err := b.Resolve(ctx, "python:3.11", runner.ResolveOptions{})
+	if err != nil || plain.Ref != "python:3.11" || strings.Contains(plain.Identity, b.cfg.Dir) {
+		t.Errorf("%+v %v", plain, err)
+	}
+	if im, err := b.Resolve(ctx, "python:3.11", runner.ResolveOptions{Layer: layerOf("a")}); err != nil || im.Identity != plain.Identity {
+		t.Errorf("what a layer adds is no part of what stands for the image: %+v %v", im, err)
 	}
 	var no *runner.UnsupportedError
 	if _, err := b.Resolve(ctx, "x", runner.ResolveOptions{Platform: "linux/s390x"}); !errors.As(err, &no) {

@@ -22,9 +22,9 @@ type python struct {
 // platform is what this host runs.
 func platform() string { return runtime.GOOS + "/" + runtime.GOARCH }
 
-// Resolve names what stands for image here: the host's Python and the packages
-// of o.Env. Nothing is pulled or installed; Ensure does that. A host without
-// Python has only an *runner.ImageError for an o.Env that isn't empty.
+// Resolve names what stands for image here: the host's Python. Nothing is pulled
+// or installed; Ensure does that, with what o.Layer says. A host without Python
+// has only an *runner.ImageError for a layer that isn't empty.
 func (b *Backend) Resolve(ctx context.Context, image string, o runner.ResolveOptions) (runner.Image, error) {
 	if err := checkPlatform(o.Platform); err != nil {
 		return runner.Image{}, err
@@ -36,13 +36,13 @@ func (b *Backend) Resolve(ctx context.Context, image string, o runner.ResolveOpt
 		version = py.version
 	case ctx.Err() != nil:
 		return runner.Image{}, ctx.Err()
-	case len(o.Env) > 0:
+	case !o.Layer.Empty():
 		return runner.Image{}, noPython(image, err)
 	}
 	return runner.Image{
 		Name:     image,
 		Ref:      image,
-		Identity: "process:" + version + ":" + platform() + ":" + digest(o.Env...),
+		Identity: "process:" + version + ":" + platform(),
 		Platform: platform(),
 	}, nil
 }

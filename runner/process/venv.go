@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -24,12 +25,12 @@ const completeMark = ".wherry-complete"
 // environment returns the cached virtual environment with these packages,
 // building it if there is none. Only one process builds, others wait for it. No
 // Python, and packages that can't be had, are an *runner.ImageError.
-func (b *Backend) environment(ctx context.Context, image string, reqs runner.Requirements) (string, error) {
+func (b *Backend) environment(ctx context.Context, image string, layer *runner.Layer) (string, error) {
 	py, err := b.python(ctx)
 	if err != nil {
 		return "", noPython(image, err)
 	}
-	key := digest(append([]string{py.path, py.version, platform()}, reqs...)...)
+	key := digest(py.path, py.version, platform(), layer.Digest())
 	dir := filepath.Join(b.venvs(), key[:32])
 	if complete(dir) {
 		now := time.Now()
@@ -47,7 +48,7 @@ func (b *Backend) environment(ctx context.Context, image string, reqs runner.Req
 	if complete(dir) {
 		return dir, nil
 	}
-	if err := b.buildEnvironment(ctx, py, dir, reqs); err != nil {
+	if err := b.buildEnvironment(ctx, py, dir, layer); err != nil {
 		return "", errors.Join(environmentError(ctx, image, err), os.RemoveAll(dir))
 	}
 	return dir, nil
@@ -58,7 +59,10 @@ func environmentError(ctx context.Context, image string, err error) error {
 		return fmt.Errorf("make the Python environment of image %q: %w", image, ctx.Err())
 	}
 	var noVenv *noVenvError
-	mend := "check the names in its requirements and the network (pip's own settings, PIP_INDEX_URL and proxies are honoured)"
+	if failed, ok := errors.AsType[*runner.LayerError](err); ok {
+		return failed
+	}
+	mend := "see the lines above"
 	if errors.As(err, &noVenv) {
 		mend = "apt-get install python3-venv, or install uv or virtualenv"
 	}
@@ -70,7 +74,7 @@ func complete(dir string) bool {
 	return err == nil
 }
 
-func (b *Backend) buildEnvironment(ctx context.Context, py python, dir string, reqs runner.Requirements) error {
+func (b *Backend) buildEnvironment(ctx context.Context, py python, dir string, layer *runner.Layer) error {
 	if err := os.RemoveAll(dir); err != nil {
 		return fmt.Errorf("clear a half-made environment: %w", err)
 	}
@@ -78,9 +82,9 @@ func (b *Backend) buildEnvironment(ctx context.Context, py python, dir string, r
 	if err := makeVenv(ctx, py, dir); err != nil {
 		return err
 	}
-	if len(reqs) > 0 {
-		b.cfg.Note("pip install " + strings.Join(reqs, " "))
-		if err := install(ctx, dir, reqs); err != nil {
+	if !layer.Empty() {
+		b.cfg.Note(fmt.Sprintf("installing %s into it, once", strings.Join(layer.Packages(), " ")))
+		if err := install(ctx, dir, layer, py.version); err != nil {
 			return err
 		}
 	}
@@ -137,26 +141,51 @@ func short(err error, out string) error {
 	return err
 }
 
-// install puts packages into the environment, with the lines of pip's output that
-// say what went wrong.
-func install(ctx context.Context, dir string, reqs runner.Requirements) error {
-	list := filepath.Join(dir, "requirements.txt")
-	if err := os.WriteFile(list, []byte(strings.Join(reqs, "\n")+"\n"), 0o644); err != nil {
-		return err
-	}
-	out, err := command(ctx, "", filepath.Join(dir, "bin", "python"), "-I", "-m", "pip", "install",
-		"--disable-pip-version-check", "--no-input", "--progress-bar", "off", "-r", list)
-	if err != nil {
-		return fmt.Errorf("pip install %s: %w\n%s", strings.Join(reqs, " "), err, lastLines(out, 15))
+// install puts a layer into the environment, each pip install with its own
+// options. What pip says last is part of the error.
+func install(ctx context.Context, dir string, layer *runner.Layer, python string) error {
+	env := pipEnv(os.Environ(), layer.Env)
+	for _, args := range layer.Installs {
+		words := []string{filepath.Join(dir, "bin", "python"), "-I", "-m", "pip", "install", "--disable-pip-version-check", "--no-input", "--progress-bar", "off"}
+		out, err := commandEnv(ctx, "", env, append(words, args...)...)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err != nil && isNoSpace(out) {
+			return fmt.Errorf("pip install %s: %w", strings.Join(args, " "), unix.ENOSPC)
+		}
+		if err != nil {
+			return runner.NewLayerError(layer, python, strings.Split(out, "\n"))
+		}
 	}
 	return nil
+}
+
+// pipEnv is the environment of pip: the host's without what would lead it out of
+// its environment, and the layer's own settings over it.
+func pipEnv(host []string, own []runner.EnvVar) []string {
+	env := slices.DeleteFunc(slices.Clone(host), func(e string) bool {
+		name, _, _ := strings.Cut(e, "=")
+		return slices.Contains(dropped, name)
+	})
+	for _, e := range own {
+		if !slices.Contains(dropped, e.Name) {
+			env = append(env, e.Name+"="+e.Value)
+		}
+	}
+	return env
 }
 
 // command runs a program to its end and returns what it said. Its whole process
 // group ends with ctx.
 func command(ctx context.Context, dir string, words ...string) (string, error) {
+	return commandEnv(ctx, dir, nil, words...)
+}
+
+// commandEnv is command with an environment; nil is the host's.
+func commandEnv(ctx context.Context, dir string, env []string, words ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, words[0], words[1:]...)
-	cmd.Dir = dir
+	cmd.Dir, cmd.Env = dir, env
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.WaitDelay = 5 * time.Second

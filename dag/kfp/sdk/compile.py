@@ -143,7 +143,7 @@ def import_file(path, stub):
             sys.path.insert(1, folder)
             return importlib.import_module(".".join(package + [stem]))
     name = stem if stem not in sys.modules else "pipeline_file_" + stem
-    spec = importlib.util.spec_from_loader(name, importlib.machinery.SourceFileLoader(name, path), origin=path)
+    spec = importlib.util.spec_from_file_location(name, path, loader=importlib.machinery.SourceFileLoader(name, path))
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # dataclasses and pickle look it up
     spec.loader.exec_module(module)
