@@ -4,11 +4,8 @@ import (
 	"compress/gzip"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
-	"os"
-	"path"
 	"runtime"
 	"strings"
 	"time"
@@ -167,23 +164,6 @@ func (j *job) unpackLayer(ctx context.Context, body io.Reader) error {
 	}
 	_, err = io.Copy(io.Discard, body) // to its end, where its digest is checked
 	return err
-}
-
-// write writes one file below the directory.
-func (j *job) write(rel string, r io.Reader, mode os.FileMode) error {
-	at, err := j.place(rel)
-	if err != nil {
-		return err
-	}
-	out, err := j.dir.OpenFile(at, os.O_CREATE|os.O_EXCL|os.O_WRONLY, mode)
-	if err != nil {
-		return err
-	}
-	defer out.Close()
-	if _, err := io.Copy(out, r); err != nil {
-		return fmt.Errorf("%s: %w", path.Base(rel), err)
-	}
-	return out.Close()
 }
 
 // explainOCI puts an answer of a registry into words.

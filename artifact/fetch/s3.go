@@ -15,6 +15,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/smithy-go"
+	"github.com/aws/smithy-go/logging"
 )
 
 // fetchS3 fetches from S3 or a server that speaks like it. Everything comes from
@@ -48,13 +49,13 @@ type s3Bucket struct {
 }
 
 func (b *s3Bucket) configure(ctx context.Context, scheme string) error {
-	var load []func(*config.LoadOptions) error
+	load := []func(*config.LoadOptions) error{config.WithLogger(logging.Nop{})} // errors say it
 	if scheme == "minio" {
 		minio, err := b.minio()
 		if err != nil {
 			return err
 		}
-		load = minio
+		load = append(load, minio...)
 	}
 	cfg, err := config.LoadDefaultConfig(ctx, load...)
 	if err != nil {

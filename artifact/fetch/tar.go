@@ -111,3 +111,20 @@ func (j *job) hardLinks(links map[string]string) error {
 	}
 	return nil
 }
+
+// write writes one file below the directory.
+func (j *job) write(rel string, r io.Reader, mode os.FileMode) error {
+	at, err := j.place(rel)
+	if err != nil {
+		return err
+	}
+	out, err := j.dir.OpenFile(at, os.O_CREATE|os.O_EXCL|os.O_WRONLY, mode)
+	if err != nil {
+		return err
+	}
+	defer out.Close()
+	if _, err := io.Copy(out, r); err != nil {
+		return fmt.Errorf("%s: %w", path.Base(rel), err)
+	}
+	return out.Close()
+}
