@@ -285,6 +285,7 @@ type Container struct {
 	Resources  Resources         `json:"resources"`
 	PullPolicy runner.PullPolicy `json:"pullPolicy,omitempty"`
 	Layer      *Layer            `json:"layer,omitempty"`
+	Python     *Python           `json:"python,omitempty"`
 	Pos        source.Pos        `json:"pos"`
 }
 
@@ -294,6 +295,14 @@ type Layer struct {
 	Installs [][]string `json:"installs"`       // arguments of each "pip install"
 	Venv     bool       `json:"venv,omitempty"` // into a virtual environment that sees the image's packages
 	Words    int        `json:"words"`          // how many words of Command it makes needless, from the first on
+}
+
+// Python is how Command starts a Python component of the SDK, whose arguments can
+// also come from a file.
+type Python struct {
+	Word   int    `json:"word"`             // of Command at which it begins
+	Module string `json:"module"`           // that is run with the arguments
+	Source bool   `json:"source,omitempty"` // the last word of Command is its source
 }
 
 // EnvVar is an environment variable: text with placeholders, or what From says.

@@ -85,6 +85,9 @@ func buildPod(run *Run, n *node, number int64, home, homeID string, devices []st
 			return pod, err
 		}
 		c.Mounts = append(slices.Clone(mounts), r.mounts(&spec.Containers[i], &pod)...)
+		if err := r.fit(&spec.Containers[i], &c, &pod); err != nil {
+			return pod, err
+		}
 		pod.Containers = append(pod.Containers, c)
 		pod.Resources = addResources(pod.Resources, c.Resources)
 	}

@@ -40,12 +40,17 @@ func tellingLines(output []string) []string {
 		text := strings.TrimSpace(line)
 		noise := text == "" || strings.HasPrefix(text, "[notice]") || strings.HasPrefix(text, "WARNING: Running pip as") ||
 			strings.HasPrefix(text, "hint: See above") || strings.HasPrefix(text, "note: This error originates")
+		if retries(text) && len(lines) > 0 && retries(strings.TrimSpace(lines[len(lines)-1])) {
+			lines = lines[:len(lines)-1] // the last of them says it all
+		}
 		if !noise && (len(lines) == 0 || lines[len(lines)-1] != line) {
 			lines = append(lines, line)
 		}
 	}
 	return lines[max(0, len(lines)-tellingCount):]
 }
+
+func retries(line string) bool { return strings.HasPrefix(line, "WARNING: Retrying") }
 
 // pipMends are what to do about a failure, by what pip says; the first that is
 // found counts. Without a network pip ends with "No matching distribution" too.

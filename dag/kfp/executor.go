@@ -89,6 +89,7 @@ func (t *containerTranslator) container(spec *containerSpec) (dag.Container, err
 	if spec.Lifecycle != nil {
 		t.unused["lifecycle.preCacheCheck"] = true // the backend doesn't run it either
 	}
+	c.Python = findPython(spec.Command)
 	if p, ok := findPreamble(spec.Command); ok {
 		c.Layer = &dag.Layer{Installs: p.installs, Venv: p.venv, Words: 3}
 	}
