@@ -28,8 +28,9 @@ conformance: toolchain images ## every compiled pipeline at hand, compared with 
 	cd e2e/conformance && CGO_ENABLED=1 $(GO) test -timeout 30m
 
 .PHONY: bench
-bench: build images ## speed and size, as ratios measured in one run
-	CGO_ENABLED=1 $(GO) test -run='^$$' -bench=. -benchtime=1x ./e2e/bench/
+bench: build images ## speed and size, as ratios measured in one run; kfp.local beside us
+	@scripts/kfp-env.sh --local
+	CGO_ENABLED=1 $(GO) test -timeout 90m -run='^$$' -bench=. -benchtime=1x ./e2e/bench/
 
 .PHONY: soak
 soak: toolchain images ## long campaigns: 10,000 simulated schedules of the scheduler, logs and artifacts of gigabytes

@@ -28,6 +28,7 @@ type outcome struct {
 // first, started after.
 func (d *drive) begin(n *node, devices []string) {
 	number := int64(len(n.exec.Attempts)) + 1
+	n.begun = false
 	pod, err := buildPod(d.run, n, number, d.Home, d.HomeID, devices)
 	if err != nil {
 		_ = d.Queue.Release(d.ops, d.nextPod(n))

@@ -21,6 +21,7 @@ type node struct {
 	lost    int              // attempts lost in a row
 	waits   string           // what it waits for, for people
 	live    bool             // an attempt of it has a goroutine
+	begun   bool             // its pod has started under a driver before: it has its secrets
 	request runner.Resources // of the queue
 }
 

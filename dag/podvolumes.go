@@ -94,13 +94,17 @@ var claimName = regexp.MustCompile(`^[a-zA-Z0-9._-]{1,200}$`)
 // workspaceVolume is the volume that all tasks of a run share.
 const workspaceVolume = "workspace"
 
-// given reads a secret or config map. false: the person gave none of this name.
+// given reads a secret or config map. false: the person gave none of this name. For
+// a pod that has started already, what can't be read any more has no keys.
 func (r render) given(kind VolumeKind, name string) (map[string][]byte, bool, error) {
 	refs := givenOf(r.run, kind)
 	if !given.Has(refs, name) {
 		return nil, false, nil
 	}
 	values, err := given.Read(refs, name)
+	if err != nil && r.node != nil && r.node.begun {
+		return nil, true, nil
+	}
 	if err != nil {
 		err = fmt.Errorf("%s %w", kind, err)
 	}
@@ -152,7 +156,7 @@ func (r render) envFrom(f *EnvFrom, pod string) (runner.EnvVar, bool, error) {
 	switch {
 	case has:
 		return runner.EnvVar{Value: string(value), Secret: f.Kind == VolumeSecret}, true, nil
-	case f.Optional:
+	case f.Optional || r.node.begun:
 		return runner.EnvVar{}, false, nil
 	case !there:
 		return runner.EnvVar{}, false, missing(f.Kind, name, f.Key)

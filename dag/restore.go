@@ -157,6 +157,7 @@ func (d *drive) adoptPod(n *node, pods map[string]runner.Status) {
 	a := n.lastAttempt()
 	st, there := pods[orEmpty(a).Pod]
 	there = there && st.Phase != runner.PhaseGone
+	n.begun = there && st.Phase != runner.PhaseCreated
 	switch {
 	case a == nil:
 		d.enqueue(n)

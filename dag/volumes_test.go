@@ -120,6 +120,19 @@ func TestPodVolumesMissing(t *testing.T) {
 	}
 }
 
+// TestBegunPodNeedsNoSecrets: who resumes a run may not have the variables any more.
+func TestBegunPodNeedsNoSecrets(t *testing.T) {
+	run, n := volumePod(t)
+	run.Options.Secrets = []given.Ref{{Name: "user", Key: "name", From: "env:WHERRY_TEST_NOT_THERE"}}
+	if _, err := buildPod(run, n, 1, "/w", "h", nil); err == nil || !strings.Contains(err.Error(), "WHERRY_TEST_NOT_THERE is not set") {
+		t.Errorf("a new pod: %v", err)
+	}
+	n.begun = true
+	if _, err := buildPod(run, n, 1, "/w", "h", nil); err != nil {
+		t.Errorf("a pod that runs: %v", err)
+	}
+}
+
 // TestKeyOfGiven: a secret's value is not part of the key, everything else is.
 func TestKeyOfGiven(t *testing.T) {
 	key := func(change func(run *Run, n *node)) (string, map[string]string) {

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Makes sure that the tests have the kfp SDK: a virtualenv in the user's cache, made once. WHERRY_TEST_KFP
-# names another place; what is there already and has this version is used as it is.
+# names another place; what is there already and has this version is used as it is. With --local it also has
+# what kfp.local needs for Docker, for the benchmarks.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # shellcheck source=scripts/lib.sh
@@ -10,6 +11,20 @@ version=2.17.0 # as Version in dag/kfp/sdk
 dir=${WHERRY_TEST_KFP:-${XDG_CACHE_HOME:-$HOME/.cache}/wherry/kfp-$version}
 
 main() {
+  case "${1-}" in
+    '') make_env ;;
+    --local) make_env && add_docker ;;
+    *) die "usage: scripts/kfp-env.sh [--local]" ;;
+  esac
+}
+
+add_docker() {
+  "$dir/bin/python" -c 'import docker' 2>/dev/null ||
+    "$dir/bin/python" -m pip install --disable-pip-version-check --no-input -q 'docker==7.1.0' ||
+    die "the Python package docker could not be installed into $dir"
+}
+
+make_env() {
   ready && return
   one_at_a_time kfp
   ready && return # another call has just made it

@@ -68,20 +68,7 @@ func BenchmarkFanOut(b *testing.B) {
 		succeed(b, home, "run", file, "--no-cache", "-o", "json", "--max-parallel", fmt.Sprint(parallel))
 		return n / time.Since(start).Seconds()
 	}
-	raw := func() float64 {
-		start := time.Now()
-		var next atomic.Int64
-		var wg sync.WaitGroup
-		for range parallel {
-			wg.Go(func() {
-				for next.Add(1) <= n {
-					e.step(b)
-				}
-			})
-		}
-		wg.Wait()
-		return n / time.Since(start).Seconds()
-	}
+	raw := func() float64 { return sideBySide(n, parallel, func(int) { e.step(b) }) }
 	run()
 	for b.Loop() {
 		ours, them, ratio, spread := paired(b, run, raw)
@@ -94,6 +81,22 @@ func BenchmarkFanOut(b *testing.B) {
 		})
 	}
 	b.ReportMetric(0, "ns/op")
+}
+
+// sideBySide does n things, some at once, and returns how many a second.
+func sideBySide(n, parallel int64, do func(i int)) float64 {
+	start := time.Now()
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	for range parallel {
+		wg.Go(func() {
+			for i := next.Add(1); i <= n; i = next.Add(1) {
+				do(int(i))
+			}
+		})
+	}
+	wg.Wait()
+	return float64(n) / time.Since(start).Seconds()
 }
 
 // engine is Docker's API with nothing between: HTTP over a unix socket, its
@@ -129,9 +132,14 @@ func dial(b *testing.B) *engine {
 var callNames = [...]string{"create", "start", "wait", "logs", "remove"}
 
 // step makes the five calls of one trivial step, and says what each took.
-func (e *engine) step(b *testing.B) (took [len(callNames)]time.Duration) {
+func (e *engine) step(b *testing.B) [len(callNames)]time.Duration {
+	return e.run(b, map[string]any{"Image": e.image, "Cmd": []string{"sh", "-c", "echo 1"}})
+}
+
+// run makes the five calls of a container that must exit with 0.
+func (e *engine) run(b *testing.B, config map[string]any) (took [len(callNames)]time.Duration) {
 	var made struct{ ID string }
-	config := map[string]any{"Image": e.image, "Cmd": []string{"sh", "-c", "echo 1"}}
+	var exit struct{ StatusCode int }
 	at := time.Now()
 	lap := func(i int, err error) {
 		if err != nil {
@@ -143,9 +151,12 @@ func (e *engine) step(b *testing.B) (took [len(callNames)]time.Duration) {
 	lap(0, e.call("POST", "/containers/create", config, &made))
 	c := "/containers/" + made.ID
 	lap(1, e.call("POST", c+"/start", nil, nil))
-	lap(2, e.call("POST", c+"/wait", nil, nil))
+	lap(2, e.call("POST", c+"/wait", nil, &exit))
 	lap(3, e.call("GET", c+"/logs?stdout=1&stderr=1", nil, nil))
 	lap(4, e.call("DELETE", c, nil, nil))
+	if exit.StatusCode != 0 {
+		b.Errorf("a container of the raw side exited with %d", exit.StatusCode)
+	}
 	return took
 }
 

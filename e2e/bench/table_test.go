@@ -130,8 +130,14 @@ func pairs() int {
 // and returns the medians of both and of their ratio, and its range.
 func paired(b *testing.B, ours, raw func() float64) (o, r, ratio float64, spread string) {
 	b.Helper()
+	return pairedTimes(b, pairs(), ours, raw)
+}
+
+// pairedTimes is paired with n pairs.
+func pairedTimes(b *testing.B, n int, ours, raw func() float64) (o, r, ratio float64, spread string) {
+	b.Helper()
 	var os, rs, ratios []float64
-	for i := range pairs() {
+	for i := range n {
 		var x, y float64
 		if i%2 == 0 {
 			x, y = ours(), raw()
