@@ -34,10 +34,10 @@ func TestFetch(t *testing.T) {
 	web, registry := fetchtest.HTTP(t, dir), fetchtest.Registry(t)
 	fetchtest.PushFiles(t, registry, "car", map[string]string{"config.json": "{}", "sub/weights": strings.Repeat("w", 1<<20)})
 	for uri, local := range map[string]string{
-		web.URL + "/a.csv":                 "a.csv",
+		web.URL + "/a.csv":                  "a.csv",
 		"oci://" + registry.Host() + "/car": "tree",
-		dir + "/tree":                      "tree",
-		"file://" + dir + "/a.csv":         "a.csv",
+		dir + "/tree":                       "tree",
+		"file://" + dir + "/a.csv":          "a.csv",
 	} {
 		digest, size, err := s.Fetch(t.Context(), uri, nil)
 		want, wantSize, err2 := s.Import(t.Context(), filepath.Join(dir, local))

@@ -69,10 +69,8 @@ func (r render) containerPath(a Artifact) string {
 	at := artifactPath(a.URI)
 	switch {
 	case r.run != nil && r.run.Options.Imports != "" && !filepath.IsAbs(a.URI):
-		if strings.Contains(at, "://") { // http, and others that have no path of their own
-			at = strings.Replace(at, "://", "/", 1)
-		}
-		return path.Join(r.run.Options.Imports, at)
+		// http and others have no path of their own.
+		return path.Join(r.run.Options.Imports, strings.Replace(at, "://", "/", 1))
 	case path.IsAbs(at):
 		return at
 	case !strings.Contains(at, "://") || a.Digest == "":
@@ -83,14 +81,11 @@ func (r render) containerPath(a Artifact) string {
 
 // workDir is the working directory of the task's first container.
 func (r render) workDir() string {
-	for i := range r.node.comp.Pod.Containers {
-		if w := r.node.comp.Pod.Containers[i].WorkDir; w != "" {
-			return w
-		}
-		if i < len(r.node.image) && r.node.image[i].WorkDir != "" {
-			return r.node.image[i].WorkDir
-		}
-		break
+	if all := r.node.comp.Pod.Containers; len(all) > 0 && all[0].WorkDir != "" {
+		return all[0].WorkDir
+	}
+	if len(r.node.image) > 0 && r.node.image[0].WorkDir != "" {
+		return r.node.image[0].WorkDir
 	}
 	return "/"
 }

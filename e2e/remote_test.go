@@ -1,6 +1,8 @@
 package e2e
 
 import (
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"testing"
@@ -42,7 +44,8 @@ func TestRemote(t *testing.T) {
 			}
 			s3, gs, web, registry := fetchtest.S3(t, "data", data), fetchtest.GS(t, "data", data), fetchtest.HTTP(t, dir), fetchtest.Registry(t)
 			fetchtest.Push(t, registry, "org/car:v1", fetchtest.Layer{fetchtest.File("models/config.json", "{}"), fetchtest.File("models/sub/weights", "www")})
-			env.Vars = append(env.Vars, "S3="+s3.URL, "GS="+gs.URL, "WEB="+web.URL, "REGISTRY="+registry.Host(), "WEBDIR="+dir,
+			slow := slowServer(t)
+			env.Vars = append(env.Vars, "SLOW="+slow, "S3="+s3.URL, "GS="+gs.URL, "WEB="+web.URL, "REGISTRY="+registry.Host(), "WEBDIR="+dir,
 				"AWS_ENDPOINT_URL="+s3.URL, "AWS_ACCESS_KEY_ID="+fetchtest.Key, "AWS_SECRET_ACCESS_KEY="+fetchtest.Secret, "AWS_EC2_METADATA_DISABLED=true",
 				"MINIO_ENDPOINT="+s3.Host(), "STORAGE_EMULATOR_HOST="+gs.Host())
 			env.Values[variables{}] = env.Vars
@@ -50,6 +53,25 @@ func TestRemote(t *testing.T) {
 			return nil
 		},
 	})
+}
+
+// slowServer serves the first half of a file, and then nothing.
+func slowServer(t *testing.T) string {
+	done := make(chan struct{})
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Length", "2000000")
+		_, _ = w.Write(make([]byte, 1_000_000))
+		w.(http.Flusher).Flush()
+		select {
+		case <-done:
+		case <-r.Context().Done():
+		}
+	}))
+	t.Cleanup(func() {
+		close(done)
+		s.Close()
+	})
+	return s.URL
 }
 
 // servers is the key of a script's servers.

@@ -200,7 +200,8 @@ func Push(t testing.TB, s Server, ref string, layers ...Layer) v1.Image {
 	t.Helper()
 	img := v1.Image(empty.Image)
 	for _, l := range layers {
-		layer, err := tarball.LayerFromReader(bytes.NewReader(pack(t, l)))
+		data := pack(t, l)
+		layer, err := tarball.LayerFromOpener(func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(data)), nil })
 		if err == nil {
 			img, err = mutate.AppendLayers(img, layer)
 		}
