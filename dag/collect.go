@@ -99,8 +99,8 @@ func (c *collector) outputs(r render) (Values, error) {
 				if said.URI != "" && said.Metadata != nil {
 					a.Metadata = said.Metadata
 				}
-				if said.URI != "" && a.Digest == "" {
-					a.URI = said.URI
+				if said.URI != "" && (a.Digest == "" || c.executor.moved(name, a.URI) != "") {
+					a.URI = said.URI // as the program knows it
 				}
 			}
 		}

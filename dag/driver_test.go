@@ -336,7 +336,7 @@ func TestDriveCache(t *testing.T) {
 				r.Pipeline.Components["root"].Graph.Tasks["load"].Cache = false
 			}}, nil, "load SUCCEEDED (caching is off for this task)\ntrain SUCCEEDED (same inputs and code as in run r4)", 1},
 			{"r7", []func(*Run){lr(0.01)}, func() { s.gone["sha256:rows"] = true; table = "more rows" },
-				"load SUCCEEDED (output \"table\" of run r6 is gone from the artifact store)\ntrain SUCCEEDED (artifact table: sha256:rows {} -> sha256:more rows {})", 2},
+				"load SUCCEEDED (output \"table\" of run r4 is gone from the artifact store)\ntrain SUCCEEDED (artifact table: sha256:rows {} -> sha256:more rows {})", 2},
 			{"r8", []func(*Run){lr(0.01), func(r *Run) {
 				r.Pipeline.Components["step"].Pod.Containers[0].Image = Literal("img2")
 			}}, nil, "load SUCCEEDED (image: sha256:img -> sha256:img2)\ntrain SUCCEEDED (same inputs and code as in run r7)", 1},

@@ -57,6 +57,9 @@ func keyParts(run *Run, n *node) map[string]string {
 	mountParts(parts, n.comp.Pod)
 	parts["platform"] = run.Options.Platform
 	parts["format key"] = n.task.CacheKey
+	if !n.task.Cache && run.Options.Cache != CacheOn { // what the format does not remember, others must not find
+		parts["caching"] = "off"
+	}
 	inputParts(parts, n)
 	for k, v := range parts {
 		if v == "" {
