@@ -6,6 +6,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -228,12 +229,12 @@ func (s *secondRun) differences(first *run, r *result) (out []string) {
 	}
 	differ := func(format string, args ...any) { out = append(out, "second run: "+fmt.Sprintf(format, args...)) }
 	for _, name := range s.SameOutputs {
-		if !same(first.Outputs.Parameters[name], r.run.Outputs.Parameters[name]) {
+		if !reflect.DeepEqual(first.Outputs.Parameters[name], r.run.Outputs.Parameters[name]) {
 			differ("output %s changed", name)
 		}
 	}
 	for _, name := range s.NewOutputs {
-		if same(first.Outputs.Parameters[name], r.run.Outputs.Parameters[name]) {
+		if reflect.DeepEqual(first.Outputs.Parameters[name], r.run.Outputs.Parameters[name]) {
 			differ("output %s did not change", name)
 		}
 	}

@@ -114,6 +114,18 @@ func shortened(t *testing.T, path string) project {
 	}
 }
 
+// held are expectations that are held to be wrong, with the one way in which the run
+// differs and the reason. docs/CONFORMANCE.md names the source of each. One that
+// comes to hold fails until it is taken out.
+var held = map[string]struct{ differs, why string }{
+	"valid/preprocess.yaml": {
+		"output output_bool_parameter_path is true, not false", "the step writes True, which the backend reads as true",
+	},
+	"valid/essential/embedded_artifact.yaml": {
+		`state FAILED, not SUCCEEDED: task "read-embedded-artifact-dir" failed: exit code 1`, "it asks for kfp 2.14.3, which has no dsl.EmbeddedInput",
+	},
+}
+
 // report adds the row and fails the test where there are differences.
 func (e *entry) report(t *testing.T, section string, r *result, differs []string) {
 	t.Helper()
@@ -123,6 +135,12 @@ func (e *entry) report(t *testing.T, section string, r *result, differs []string
 	}
 	if r.run != nil {
 		line.got = fmt.Sprintf("%s, %d steps", r.run.State, r.run.started())
+	}
+	if h, ok := held[e.path]; ok && section == suiteSection {
+		if got := strings.Join(differs, "; "); got != h.differs {
+			t.Errorf("this expectation is held to be wrong, and the run differs otherwise:\n%s\nnot\n%s", got, h.differs)
+		}
+		line.held, differs = h.why, nil
 	}
 	table.add(line)
 	if len(differs) > 0 {
