@@ -1,17 +1,18 @@
 package dag
 
 import (
+	"fmt"
 	"path"
-	"slices"
 	"strings"
 
 	"github.com/wherry-ml/wherry/runner"
 )
 
 // collectElsewhere brings the artifacts that the component wrote to a place of its
-// own choice in its container: custom_path, or another URI below the task's own
-// folder (dsl.get_uri). Only its executor output, one of the outputs itself, says
-// where that is: so the ended pod is collected once more, for these alone. What is not there is no error, as with every artifact.
+// own choice in its container (custom_path, or a URI made by dsl.get_uri). Only its
+// executor output, one of the outputs itself, says where that is: so the ended pod
+// is collected once more, for these alone. What is not there is no error, as with
+// every artifact.
 func (d *drive) collectElsewhere(pod runner.Pod, c *collector) error {
 	pod.Outputs = c.elsewhere(pod.Outputs)
 	if len(pod.Outputs) == 0 {
@@ -21,37 +22,69 @@ func (d *drive) collectElsewhere(pod runner.Pod, c *collector) error {
 	return err
 }
 
-// elsewhere returns the declared artifacts among outputs that lie at another place
-// than their own, with it.
+// elsewhere returns the declared artifacts among outputs that lie elsewhere, with
+// the place. The further ones of a list are named as listed says.
 func (c *collector) elsewhere(outputs []runner.Output) []runner.Output {
 	if c.executor == nil {
 		return nil
 	}
 	var found []runner.Output
 	for _, o := range outputs {
-		name, ok := strings.CutPrefix(o.Name, outArtifact)
-		if !ok {
+		name, isArtifact := strings.CutPrefix(o.Name, outArtifact)
+		if !isArtifact {
 			continue
 		}
-		if at := orElse(c.executor.elsewhere[name], c.executor.moved(name, o.Path)); at != "" {
-			found = append(found, runner.Output{Name: o.Name, Path: at})
+		for i, said := range c.executor.artifacts[name] {
+			at := said.URI
+			if custom := c.executor.elsewhere[name]; custom != "" && i == 0 {
+				at = custom
+			}
+			if path.IsAbs(at) && path.Clean(at) != o.Path {
+				found = append(found, runner.Output{Name: outArtifact + listed(name, i), Path: path.Clean(at)})
+			}
 		}
 	}
-	slices.SortFunc(found, func(a, b runner.Output) int { return strings.Compare(a.Name, b.Name) })
 	return found
 }
 
-// moved returns where an artifact lies that the component gave a URI of its own
-// below the task's folder, that of own; "" where it did not. KFP's launcher goes by
-// that URI too.
-func (res *executorResult) moved(name, own string) string {
-	for _, said := range res.artifacts[name] {
-		at := path.Clean(said.URI)
-		if at != path.Clean(own) && strings.HasPrefix(at, path.Dir(path.Clean(own))+"/") {
-			return at
-		}
+// listed names the artifacts of an output that is a list.
+func listed(name string, i int) string {
+	if i == 0 {
+		return name
 	}
-	return ""
+	return fmt.Sprintf("%s[%d]", name, i)
+}
+
+// handedOver returns the artifacts of an output once their content is stored. The
+// component may have given them a URI: one on this machine counts where it lies in
+// the attempt's own directory, for others' places are not ours to link.
+func (c *collector) handedOver(r render, name string) []Artifact {
+	said := []Artifact{{}}
+	if c.executor != nil && len(c.executor.artifacts[name]) > 0 {
+		said = c.executor.artifacts[name]
+	}
+	if o := r.node.comp.Outputs.Artifacts[name]; !o.List {
+		said = said[:1]
+	}
+	var list []Artifact
+	for i, s := range said {
+		a := r.outputArtifact(name)
+		a.Digest, a.Size = c.stored[listed(name, i)].Digest, c.stored[listed(name, i)].Size
+		if s.URI != "" && s.Metadata != nil {
+			a.Metadata = s.Metadata
+		}
+		switch {
+		case s.URI == "", path.IsAbs(s.URI) && !strings.HasPrefix(s.URI, r.dir+"/"):
+			a.URI += strings.TrimPrefix(listed(name, i), name)
+		case path.IsAbs(s.URI) || a.Digest == "":
+			a.URI = s.URI
+		}
+		if a.Metadata == nil {
+			a.Metadata = map[string]any{}
+		}
+		list = append(list, a)
+	}
+	return list
 }
 
 // outputsOnly is a sink for a second collection: the log has been kept.
