@@ -92,25 +92,11 @@ func (c *collector) outputs(r render) (Values, error) {
 		v.Parameters[name] = x
 	}
 	for _, name := range sortedKeys(r.node.comp.Outputs.Artifacts) {
-		a := r.outputArtifact(name)
-		a.Digest, a.Size = c.stored[name].Digest, c.stored[name].Size
-		if c.executor != nil {
-			for _, said := range c.executor.artifacts[name] {
-				if said.URI != "" && said.Metadata != nil {
-					a.Metadata = said.Metadata
-				}
-				if said.URI != "" && a.Digest == "" {
-					a.URI = said.URI
-				}
-			}
+		list := c.handedOver(r, name)
+		if came := r.cameAs(name, list[0].Digest); came != nil {
+			list = []Artifact{*came}
 		}
-		if a.Metadata == nil {
-			a.Metadata = map[string]any{}
-		}
-		if came := r.cameAs(name, a.Digest); came != nil {
-			a = *came
-		}
-		v.Artifacts[name] = []Artifact{a}
+		v.Artifacts[name] = list
 	}
 	return v, nil
 }
