@@ -73,11 +73,15 @@ func (c *collector) handedOver(r render, name string) []Artifact {
 		if s.URI != "" && s.Metadata != nil {
 			a.Metadata = s.Metadata
 		}
+		uri := s.URI
+		if path.IsAbs(uri) {
+			uri = path.Clean(uri)
+		}
 		switch {
-		case s.URI == "", path.IsAbs(s.URI) && !strings.HasPrefix(s.URI, r.dir+"/"):
+		case uri == "", path.IsAbs(uri) && !strings.HasPrefix(uri, r.dir+"/"):
 			a.URI += strings.TrimPrefix(listed(name, i), name)
-		case path.IsAbs(s.URI) || a.Digest == "":
-			a.URI = s.URI
+		case path.IsAbs(uri) || a.Digest == "":
+			a.URI = uri
 		}
 		if a.Metadata == nil {
 			a.Metadata = map[string]any{}

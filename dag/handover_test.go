@@ -18,6 +18,7 @@ func TestArtifactURIChosenByStep(t *testing.T) {
 		{"its own place", "/w/model", "", "", "/w/model"},
 		{"another place of its directory", "/w/best", "", "/w/best", "/w/best"},
 		{"a place outside", "/data/../etc/x", "", "/etc/x", "/w/model"},
+		{"a place that climbs out", "/w/../etc/x", "", "/etc/x", "/w/model"},
 		{"custom path", "/w/model", "/opt/m", "/opt/m", "/w/model"},
 		{"elsewhere", "gs://b/model", "", "", "gs://b/model"},
 		{"nothing said", "", "", "", "/w/model"},

@@ -134,7 +134,7 @@ func (d *drive) addLayers(img runner.Image, o runner.ResolveOptions, layers []*r
 	out := resolved{Image: img, base: img.Identity, layers: layers}
 	for _, l := range layers {
 		b := runner.BuildSpec{
-			Name: tags[l], Base: out.Ref, Platform: img.Platform, Layer: l, CABundle: d.run.Options.Trust,
+			Name: tags[l], Base: out.Ref, Platform: o.Platform, Layer: l, CABundle: d.run.Options.Trust,
 			Derivation: digestOf(jsonText([]any{"layer", out.Identity, l.Digest()})),
 		}
 		if b.Name == "" {

@@ -147,7 +147,7 @@ type Image struct {
 type BuildSpec struct {
 	Name       string // tag of the image
 	Base       string // reference of the base image (with Layer)
-	Platform   string // "linux/amd64"; empty: the base's own (with Layer)
+	Platform   string // as it was asked for; empty: the base's own (with Layer)
 	Layer      *Layer // what pip adds to Base
 	Context    string // directory on this machine (with a Dockerfile)
 	Dockerfile string // path in Context; empty: Dockerfile
