@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -114,17 +115,28 @@ func Coerce(x any, t Type) (any, error) {
 	return nil, fmt.Errorf("must be %s, not %s", typeWord(t), clip(jsonText(x), 60))
 }
 
-// ParseText reads text that a person or a step wrote as a value of type t.
+// ParseText reads text that a person or a step wrote as a value of type t, as KFP's
+// launcher does (strconv.ParseBool, ParseInt, ParseFloat; else JSON). A whole number
+// may also be written as 7.0.
 func ParseText(text string, t Type) (any, error) {
+	trimmed := strings.TrimSpace(text)
 	switch t {
 	case TypeAny, TypeString:
 		return text, nil
+	case TypeBoolean:
+		if b, err := strconv.ParseBool(trimmed); err == nil {
+			return b, nil
+		}
+	case TypeDouble:
+		if f, err := strconv.ParseFloat(trimmed, 64); err == nil && !math.IsNaN(f) && !math.IsInf(f, 0) {
+			return f, nil
+		}
+	case TypeInteger:
+		if i, err := strconv.ParseInt(trimmed, 10, 64); err == nil {
+			return i, nil
+		}
 	}
-	trimmed := strings.TrimSpace(text)
 	x, err := ParseJSON([]byte(trimmed))
-	if t == TypeBoolean && err != nil {
-		x, err = strconv.ParseBool(strings.ToLower(trimmed)) // Python's True
-	}
 	if err != nil {
 		return nil, fmt.Errorf("must be %s, not %q", typeWord(t), clip(text, 60))
 	}

@@ -134,7 +134,9 @@ func TestParseText(t *testing.T) {
 		{"True", TypeBoolean, true, ""},
 		{"false\n", TypeBoolean, false, ""},
 		{"yes", TypeBoolean, nil, `must be true or false, not "yes"`},
-		{"1", TypeBoolean, nil, `must be true or false, not 1`},
+		{"1", TypeBoolean, true, ""}, // as strconv.ParseBool, in KFP's launcher
+		{"2", TypeBoolean, nil, `must be true or false, not 2`},
+		{".5", TypeDouble, 0.5, ""},
 		{"[1, 2.0]", TypeList, []any{int64(1), 2.0}, ""},
 		{"1,2", TypeList, nil, `must be a JSON list, not "1,2"`},
 		{`{"é": "世"}`, TypeStruct, map[string]any{"é": "世"}, ""},
