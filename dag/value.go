@@ -35,7 +35,8 @@ func normalize(x any) (_ any, err error) {
 		if i, err := x.Int64(); err == nil {
 			return i, nil
 		}
-		return x.Float64()
+		f, err := x.Float64()
+		return f + 0, err // no -0, whose text would be read as another value
 	case []any:
 		for i := range x {
 			if x[i], err = normalize(x[i]); err != nil {

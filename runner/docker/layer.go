@@ -225,7 +225,7 @@ func layerConfig(base image.InspectResponse) *container.Config {
 	}
 	config.User, config.WorkingDir, config.StopSignal = c.User, c.WorkingDir, c.StopSignal
 	config.Env, config.Cmd, config.Shell, config.OnBuild = slices.Clone(c.Env), c.Cmd, c.Shell, c.OnBuild
-	config.Volumes, config.ArgsEscaped = c.Volumes, c.ArgsEscaped
+	config.Volumes = c.Volumes
 	if len(c.Entrypoint) > 0 {
 		config.Entrypoint = c.Entrypoint
 	}

@@ -50,8 +50,8 @@ func write(t testing.TB, files map[string]string) string {
 
 // said collects what a person is told.
 type said struct {
-	notes, details []string
-	stderr         bytes.Buffer
+	notes  []string
+	stderr bytes.Buffer
 }
 
 // options are those for a file with an environment and nothing else.
