@@ -52,6 +52,9 @@ func exitCode(err error) int {
 	if err == nil {
 		return exitOK
 	}
+	if w, ok := errors.AsType[*watchEnded](err); ok {
+		return w.code
+	}
 	if w, ok := errors.AsType[*workError](err); ok {
 		if w.state == dag.Canceled {
 			return exitCanceled
@@ -86,6 +89,9 @@ func (g *globals) report(err error) int {
 	}
 	if errors.Is(err, dag.ErrHangup) {
 		return exitCanceled
+	}
+	if is[*watchEnded](err) { // it has been shown
+		return code
 	}
 	if errors.Is(err, errInterrupted) && !is[*interruptedError](err) {
 		err = errInterrupted // whatever it broke off

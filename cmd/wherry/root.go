@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 
 	"github.com/spf13/cobra"
 )
@@ -24,6 +25,7 @@ type globals struct {
 	Home    string // WHERRY_HOME, absolute
 
 	opened opened
+	said   *sync.Map // notes that are not said again; nil: all are
 }
 
 func newRootCmd(g *globals) *cobra.Command {

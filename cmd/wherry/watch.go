@@ -1,0 +1,272 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/wherry-ml/wherry/dag"
+	"github.com/wherry-ml/wherry/dag/source"
+	"github.com/wherry-ml/wherry/watch"
+)
+
+// watchEnded ends a watch with an exit code. All that there was to say was said.
+type watchEnded struct{ code int }
+
+func (e *watchEnded) Error() string { return "the watch has ended" }
+
+var (
+	errOutdated = errors.New("outdated: a file was saved") // why a run is canceled
+	errStopped  = errors.New("stopped by a key")
+)
+
+// outdatedGrace is how long a step that nobody waits for any more has to end by itself.
+const outdatedGrace = 2 * time.Second
+
+// watching is one `run --watch`. All fields belong to its loop.
+type watching struct {
+	*globals
+	f       runFlags
+	w       *watch.Watcher
+	reads   []string // what a .py file was made of, the last time
+	job     *job     // the last one that could be read; nil: none yet
+	keys    bool     // keys are read
+	current *watched // the run that is driven; nil: none
+	code    int      // how the last run ended, as an exit code
+	ran     bool     // a run has begun
+}
+
+// watched is a run that is being driven.
+type watched struct {
+	run    *dag.Run
+	p      *progress
+	saved  time.Time // zero: no save caused it
+	cancel context.CancelCauseFunc
+	kill   chan struct{} // closed: kill what does not want to stop
+	killed sync.Once
+	ended  chan struct{} // closed after what follows was set
+
+	executions []*dag.Execution
+	err        error
+}
+
+// watchPipeline runs a file, and again what each save affects, until the person ends
+// it: with Ctrl-C, or the key q.
+func (g *globals) watchPipeline(ctx context.Context, f runFlags) error {
+	switch {
+	case f.dryRun:
+		return &usageError{msg: "--watch and --dry-run exclude each other", mend: "wherry run FILE --dry-run"}
+	case f.detach:
+		return &usageError{msg: "--watch and --detach exclude each other", mend: "leave out --detach: a watch stays in the foreground"}
+	}
+	if _, err := os.Stat(f.file); err != nil {
+		_, err = g.prepareRun(ctx, f) // what it says of a missing file
+		return err
+	}
+	g.said = &sync.Map{}
+	s := &watching{globals: g, f: f}
+	s.f.reads = func(files []string) { s.reads = files }
+	s.w = watch.New(ctx, s.targets(), watch.Options{Note: g.note})
+	defer s.w.Close()
+	keys, restore := g.readKeys(ctx)
+	defer restore()
+	s.keys = keys != nil
+	return s.loop(ctx, keys)
+}
+
+func (s *watching) loop(ctx context.Context, keys <-chan byte) error {
+	if err := s.runAgain(ctx, watch.Set{}); err != nil {
+		return err
+	}
+	for {
+		select {
+		case set := <-s.w.Changes():
+			s.sayChanged(set)
+			if err := s.runAgain(ctx, set); err != nil {
+				return err
+			}
+		case <-s.ended():
+			s.finish()
+			if ctx.Err() == nil {
+				s.sayWatching()
+			}
+		case key := <-keys:
+			if quit, err := s.key(ctx, key); quit || err != nil {
+				return err
+			}
+		case <-ctx.Done():
+			return s.quit(context.Cause(ctx))
+		}
+	}
+}
+
+// ended is closed when the current run has ended; nil where there is none.
+func (s *watching) ended() <-chan struct{} {
+	if s.current == nil {
+		return nil
+	}
+	return s.current.ended
+}
+
+// runAgain reads everything anew and starts a run of it. What can't be read is shown,
+// and changes nothing: the next save may mend it. An error ends the watch.
+func (s *watching) runAgain(ctx context.Context, set watch.Set) error {
+	since := time.Now()
+	job, err := s.prepareRun(ctx, s.f)
+	if err == nil {
+		s.job = job
+	}
+	s.w.Watch(s.targets(), since)
+	if err != nil {
+		return s.failed(ctx, err)
+	}
+	if s.current != nil {
+		s.outdate()
+		s.finish()
+		if ctx.Err() != nil {
+			return nil // the loop sees it
+		}
+	}
+	if err := s.start(ctx, job, set.Last); err != nil {
+		return s.failed(ctx, err)
+	}
+	return nil
+}
+
+// failed shows why there is no new run. At the start of the watch, what no save of a
+// watched file could mend ends it.
+func (s *watching) failed(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return nil // the loop sees it
+	}
+	code := exitCode(err)
+	mendable := is[*source.Error](err) || is[*dag.ParameterError](err)
+	if !s.ran && !mendable {
+		return err
+	}
+	s.report(err)
+	if s.current == nil {
+		s.code = code
+		s.sayWatching()
+	}
+	return nil
+}
+
+// start stores a run and drives it beside the loop.
+func (s *watching) start(ctx context.Context, job *job, saved time.Time) error {
+	p := newProgress(s.globals)
+	driver, lock, err := s.begin(ctx, s.f, job, p)
+	if err != nil {
+		return err
+	}
+	s.ran = true
+	runCtx, cancel := context.WithCancelCause(ctx)
+	c := &watched{run: job.run, p: p, saved: saved, cancel: cancel, kill: make(chan struct{}), ended: make(chan struct{})}
+	driver.Kill = c.kill
+	p.await()
+	go func() {
+		defer close(c.ended)
+		defer cancel(nil)
+		defer lock.Close()
+		run, executions, err := driver.Drive(runCtx, job.run.ID)
+		p.close()
+		if run != nil {
+			c.run = run
+		}
+		c.executions, c.err = executions, err
+	}()
+	go func() { // a second Ctrl-C kills
+		select {
+		case <-s.Kill:
+			c.killNow()
+		case <-c.ended:
+		}
+	}()
+	s.current = c
+	return nil
+}
+
+func (c *watched) killNow() { c.killed.Do(func() { close(c.kill) }) }
+
+// stop cancels the current run, waits until nothing of it runs any more, and kills
+// what takes longer than grace.
+func (c *watched) stop(cause error, grace time.Duration) {
+	c.cancel(cause)
+	timer := time.AfterFunc(grace, c.killNow)
+	defer timer.Stop()
+	<-c.ended
+}
+
+// outdate ends the current run because a newer one takes its place.
+func (s *watching) outdate() {
+	select {
+	case <-s.current.ended: // by itself
+	default:
+		s.current.stop(errOutdated, outdatedGrace)
+	}
+}
+
+// finish shows how the current run has ended, once it has.
+func (s *watching) finish() {
+	c := s.current
+	s.current = nil
+	if c.err != nil {
+		err := &interruptedError{run: c.run.ID, err: c.err}
+		s.code = exitCode(err)
+		if !errors.Is(c.err, dag.ErrHangup) {
+			s.report(err)
+		}
+		return
+	}
+	s.code = exitCode(s.printWatched(c))
+}
+
+// quit ends the watch: with the last run's exit code, or 130 where it cuts one short.
+func (s *watching) quit(cause error) error {
+	if s.current != nil {
+		s.current.cancel(cause)
+		<-s.current.ended
+		s.finish()
+	}
+	if s.code == exitOK {
+		return nil
+	}
+	return &watchEnded{code: s.code}
+}
+
+// key does what a key asks for, and reports whether the watch is over.
+func (s *watching) key(ctx context.Context, key byte) (quit bool, err error) {
+	switch key {
+	case 'q', 'Q', 4: // Ctrl-D
+		return true, s.quit(errInterrupted)
+	case 'r', 'R', '\r', '\n':
+		s.note("▸ again")
+		return false, s.runAgain(ctx, watch.Set{Last: time.Now()})
+	case 's', 'S':
+		if s.current == nil {
+			s.note("nothing is running")
+			return false, nil
+		}
+		s.current.cancel(errStopped)
+	case 'l', 'L':
+		if s.job == nil {
+			return false, nil
+		}
+		s.printLogs(ctx)
+	case '?', 'h':
+		s.sayWatching()
+	}
+	return false, nil
+}
+
+// printLogs prints what the last run's steps have written so far.
+func (s *watching) printLogs(ctx context.Context) {
+	quiet := *s.globals
+	quiet.Out = s.Err // stdout is for results
+	if err := quiet.logs(ctx, s.job.run.ID, logsFlags{tail: 200}); err != nil {
+		s.note(fmt.Sprintf("logs: %v", err))
+	}
+}
