@@ -203,6 +203,13 @@ func (d *drive) reuse(n *node) bool {
 		return false
 	}
 	entry, err := d.Store.LookupCache(d.ops, n.exec.Key)
+	same := "same inputs and code as in run "
+	var last *PastReads
+	if errors.Is(err, ErrNotFound) {
+		if entry, last, err = d.reuseReads(n); err == nil {
+			same = d.unread(last) + ", which it does not read; else as in run "
+		}
+	}
 	if err == nil {
 		if gone := d.missing(entry.Outputs); gone != "" {
 			n.exec.Reason = fmt.Sprintf("output %q of run %s is gone from the artifact store", gone, entry.Run)
@@ -211,7 +218,7 @@ func (d *drive) reuse(n *node) bool {
 		n.exec.Cached = true
 		n.exec.Outputs = entry.Outputs
 		n.exec.Started = time.Now()
-		n.exec.Reason = "same inputs and code as in run " + entry.Run
+		n.exec.Reason = same + entry.Run
 		d.end(n, Succeeded, "")
 		return true
 	}
@@ -219,7 +226,7 @@ func (d *drive) reuse(n *node) bool {
 		d.fatal = err
 		return true
 	}
-	n.exec.Reason = d.why(n)
+	n.exec.Reason = d.why(n, last)
 	return false
 }
 
@@ -237,11 +244,21 @@ func (d *drive) missing(v Values) string {
 	return ""
 }
 
-// why explains a cache miss.
-func (d *drive) why(n *node) string {
+// why explains a cache miss. read is the newest execution that differs in mounted
+// sources only, if there is one.
+func (d *drive) why(n *node, read *PastReads) string {
 	last, err := d.Store.LastKeyParts(d.ops, d.run.Pipeline.Name, n.exec.Path)
 	if err != nil {
 		return "first run"
+	}
+	base := baseKey(d.run, last)
+	if read != nil && base == baseKey(d.run, n.exec.KeyParts) {
+		if text := d.changedSource(read); text != "" {
+			return text
+		}
+	}
+	if past, err := d.Store.PastReads(d.ops, base); err == nil && base != "" && slices.ContainsFunc(past, func(p PastReads) bool { return d.readTheSame(&p) }) {
+		maps.Copy(last, d.mountParts()) // what changed in the sources was not read
 	}
 	return explainMiss(last, n.exec.KeyParts)
 }

@@ -20,8 +20,9 @@ const maxLost = 5
 type outcome struct {
 	exit    runner.Exit
 	outputs Values
-	err     error // of the outputs, or what kept the attempt from ending
-	log     bool  // a log file was written
+	reads   []SourceRead // nil: not known
+	err     error        // of the outputs, or what kept the attempt from ending
+	log     bool         // a log file was written
 }
 
 // begin makes the next attempt of an execution that was admitted: on record
@@ -88,6 +89,14 @@ func (d *drive) launch(n *node, a *Attempt, pod runner.Pod, there bool) {
 // attempt starts (or adopts) the pod, waits for its end and collects it. It runs
 // beside the loop and touches nothing of the node.
 func (d *drive) attempt(pod runner.Pod, there bool, end <-chan runner.Exit, r render, log string, started func()) outcome {
+	var watched views
+	if !there {
+		var err error
+		if watched, err = d.watchReads(&pod); err != nil {
+			return outcome{err: err}
+		}
+	}
+	defer watched.drop()
 	err := d.patiently(func() error { return d.Backend.Ensure(d.ops, []runner.Pod{pod}) })
 	if _, away := errors.AsType[*runner.UnavailableError](err); err != nil && (away || !there || d.ops.Err() != nil) {
 		return outcome{err: err}
@@ -105,7 +114,11 @@ func (d *drive) attempt(pod runner.Pod, there bool, end <-chan runner.Exit, r re
 	if !exit.OK() {
 		pod.Outputs = nil // what a failed step has left half written is nobody's input
 	}
-	return d.collect(pod, r, log)
+	out := d.collect(pod, r, log)
+	if out.err == nil && out.exit.OK() {
+		out.reads = watched.end(d.ops, d.Artifacts, d.run)
+	}
+	return out
 }
 
 func (d *drive) collect(pod runner.Pod, r render, log string) outcome {
@@ -173,6 +186,9 @@ func (d *drive) attemptEnded(n *node, a *Attempt, r render, out outcome) {
 	switch {
 	case a.State == Succeeded:
 		n.exec.Outputs = out.outputs
+		if base := baseKey(d.run, n.exec.KeyParts); base != "" && out.reads != nil {
+			n.exec.Reads = &Reads{Base: base, Sources: out.reads}
+		}
 		d.end(n, Succeeded, "")
 	case d.canceled:
 		a.State = Canceled
@@ -277,7 +293,7 @@ func (d *drive) cleanUp(pod string, outputs Values) {
 			if err != nil {
 				err = fmt.Errorf("remove %s: %w", pod, err)
 			}
-			err = errors.Join(err, d.linkArtifacts(outputs))
+			err = errors.Join(err, d.linkArtifacts(outputs), d.removeViews(pod))
 			return func() {
 				d.cleaning--
 				if err != nil && !d.unavailable(err) {

@@ -86,8 +86,8 @@ func readExecutorOutput(file string) (*executorResult, error) {
 	res := &executorResult{artifacts: map[string][]Artifact{}, elsewhere: map[string]string{}}
 	res.parameters, _ = doc["parameterValues"].(map[string]any)
 	lists, _ := doc["artifacts"].(map[string]any)
-	for name, list := range lists {
-		entry, _ := list.(map[string]any)
+	for _, name := range sortedKeys(lists) {
+		entry, _ := lists[name].(map[string]any)
 		items, _ := entry["artifacts"].([]any)
 		for _, item := range items {
 			m, _ := item.(map[string]any)

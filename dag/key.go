@@ -41,7 +41,7 @@ func keyParts(run *Run, n *node) map[string]string {
 	}
 	for _, m := range run.Options.Mounts {
 		if m.ReadOnly {
-			parts["mount "+m.Target] = m.Digest
+			parts[mountPart(m.Target)] = m.Digest
 		}
 	}
 	for _, d := range n.comp.Pod.Directories {

@@ -27,6 +27,9 @@ const (
 // workVolume is the scratch volume that holds an attempt's outputs directory.
 const workVolume = "outputs"
 
+// mountVolume and a number name the volumes of RunOptions.Mounts.
+const mountVolume = "mount-"
+
 // outputsEnv names the outputs directory to commands that know nothing of KFP.
 const outputsEnv = "WHERRY_OUTPUTS"
 
@@ -54,7 +57,7 @@ func buildPod(run *Run, n *node, number int64, home, homeID string, devices []st
 	}
 	mounts := []runner.Mount{{Volume: workVolume, Path: r.dir}}
 	for i, m := range run.Options.Mounts {
-		v := runner.Volume{Name: fmt.Sprintf("mount-%d", i), Tree: m.Digest}
+		v := runner.Volume{Name: fmt.Sprintf("%s%d", mountVolume, i), Tree: m.Digest}
 		if m.Digest == "" {
 			v.Host = m.Source
 		}
