@@ -208,6 +208,7 @@ func (d *drive) reuse(n *node) bool {
 	if errors.Is(err, ErrNotFound) {
 		if entry, last, err = d.reuseReads(n); err == nil {
 			same = d.unread(last) + ", which it does not read; else as in run "
+			n.exec.Key = last.Key // what it did is what that one did, also for those that come after it
 		}
 	}
 	if err == nil {

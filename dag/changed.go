@@ -1,9 +1,7 @@
 package dag
 
 import (
-	"bytes"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -89,29 +87,11 @@ const maxDiffed = 1 << 20
 
 // changedLine shows the first line that differs between two versions of a file.
 func (d *drive) changedLine(before, now, name string) string {
-	var texts [2][]byte
-	for i, tree := range []string{before, now} {
-		dir, err := d.Artifacts.Path(tree)
-		if err != nil {
-			return ""
-		}
-		path := filepath.Join(dir, filepath.FromSlash(name))
-		info, err := os.Stat(path)
-		if err != nil || info.Size() > maxDiffed {
-			return ""
-		}
-		if texts[i], err = os.ReadFile(path); err != nil || bytes.IndexByte(texts[i], 0) >= 0 {
-			return ""
-		}
+	n, old, fresh := differingLine(d.Artifacts, before, now, name)
+	if n == 0 {
+		return ""
 	}
-	a, b := strings.Split(string(texts[0]), "\n"), strings.Split(string(texts[1]), "\n")
-	for i := range max(len(a), len(b)) {
-		old, fresh := lineAt(a, i), lineAt(b, i)
-		if old != fresh {
-			return fmt.Sprintf(", line %d: %s -> %s", i+1, lineWord(old), lineWord(fresh))
-		}
-	}
-	return ""
+	return fmt.Sprintf(", line %d: %s -> %s", n, old, fresh)
 }
 
 func lineAt(lines []string, i int) string {

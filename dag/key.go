@@ -152,13 +152,19 @@ func cacheKey(parts map[string]string) string {
 	return digestOf(b.String())
 }
 
+// telling are the kinds of a key's parts, those that say most to people first.
+var telling = []string{"parameter ", "artifact ", "mount ", "image", "command", "args", "env ", "requirement ", "after ", ""}
+
 // explainMiss says why an execution runs: what changed since last, the parts of
 // the newest execution of the same path. The most telling change comes first.
 func explainMiss(last, now map[string]string) string {
-	for _, prefix := range []string{"parameter ", "artifact ", "mount ", "image", "command", "args", "env ", "requirement ", "after ", ""} {
+	for _, prefix := range telling {
 		for _, name := range sortedKeys(union(last, now)) {
 			if !strings.HasPrefix(name, prefix) || last[name] == now[name] {
 				continue
+			}
+			if before, ok := strings.CutPrefix(name, "after "); ok && last[name] != "" && now[name] != "" {
+				return fmt.Sprintf("after %s, which did something else", before)
 			}
 			return fmt.Sprintf("%s: %s -> %s", name, partWord(last[name]), partWord(now[name]))
 		}
