@@ -289,12 +289,13 @@ func (d *drive) cleanUp(pod string, outputs Values) {
 }
 
 // linkArtifacts leaves links at the artifacts' URIs, for people and for backends
-// without mounts.
+// without mounts: below the run's own directory, whatever a step says.
 func (d *drive) linkArtifacts(v Values) error {
 	var errs []error
+	own := filepath.Join(d.Home, "runs", d.run.ID)
 	for _, list := range v.Artifacts {
 		for _, a := range list {
-			if a.Digest == "" || !filepath.IsAbs(a.URI) {
+			if a.Digest == "" || !filepath.IsAbs(a.URI) || !below(own, a.URI) {
 				continue
 			}
 			err := os.MkdirAll(filepath.Dir(a.URI), 0o755)
@@ -305,6 +306,12 @@ func (d *drive) linkArtifacts(v Values) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// below reports whether path leads to something in dir.
+func below(dir, path string) bool {
+	rel, err := filepath.Rel(dir, path)
+	return err == nil && rel != "." && filepath.IsLocal(rel)
 }
 
 // retryOrFail starts another attempt where the retry policy grants one.
