@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/wherry-ml/wherry/runner"
@@ -119,7 +120,13 @@ func (d *drive) expand(n *node, comp *Component, inputs Values) {
 // prepare finds out what a container task would run, and whether it has been run
 // before.
 func (d *drive) prepare(n *node) {
+	if pause := time.Until(n.exec.RetryAt); pause > 0 { // of a driver before this one
+		d.backOff(n, pause)
+		return
+	}
+	n.exec.RetryAt = time.Time{}
 	n.phase = phaseResolving
+	n.look()
 	d.resolveImages(n, func(err error) {
 		if n.exec.State != Pending || n.phase != phaseResolving {
 			return // canceled meanwhile
@@ -157,31 +164,39 @@ func (d *drive) measure(n *node) error {
 	return d.Queue.Fits(clamped)
 }
 
-// enqueue asks for room for the next attempt. A driver that took over looks up the
-// image first.
+// enqueue asks for room for the next attempt, once its images and their layers are
+// there. A driver that took over looks the images up first.
 func (d *drive) enqueue(n *node) {
-	if n.image == nil {
-		n.phase = phaseResolving
-		d.resolveImages(n, func(err error) {
-			if err == nil {
-				err = d.measure(n)
-			}
-			switch {
-			case n.exec.State.Ended():
-			case d.canceled:
-				d.endCanceled(n)
-			case err != nil:
-				d.failWith(n, err)
-			default:
-				d.rekey(n)
-				d.enqueue(n)
-			}
-		})
+	if n.imagesMade() {
+		n.phase = phaseWaiting
+		d.waiting = append(d.waiting, n)
+		d.room = true
 		return
 	}
-	n.phase = phaseWaiting
-	d.waiting = append(d.waiting, n)
-	d.room = true
+	n.phase = phaseResolving
+	n.look()
+	known := n.image != nil
+	have := d.haveImages
+	if known {
+		have = d.makeImages
+	}
+	have(n, func(err error) {
+		if err == nil {
+			err = d.measure(n)
+		}
+		switch {
+		case n.exec.State.Ended():
+		case d.canceled:
+			d.endCanceled(n)
+		case err != nil:
+			d.failWith(n, err)
+		default:
+			if !known {
+				d.rekey(n)
+			}
+			d.enqueue(n)
+		}
+	})
 }
 
 // rekey computes the cache key from what is about to run.
@@ -264,12 +279,23 @@ func (d *drive) why(n *node, read *PastReads) string {
 	return explainMiss(last, n.exec.KeyParts)
 }
 
-// failWith ends an execution that could not be run at all.
+// failWith ends an execution that could not be run at all, unless it was for want of
+// an image or a layer and the retry policy grants another try.
 func (d *drive) failWith(n *node, err error) {
 	if d.unavailable(err) {
 		return
 	}
-	d.end(n, Failed, describeError(err))
+	text := describeError(err)
+	if images, ok := errors.AsType[*imagesError](err); ok {
+		if d.retryImages(n, images.err) {
+			return
+		}
+		if tries := n.exec.Retries + 1; tries > 1 {
+			first, rest, _ := strings.Cut(text+"\n", "\n")
+			text = strings.TrimSpace(fmt.Sprintf("%s (after %d tries)\n%s", first, tries, rest))
+		}
+	}
+	d.end(n, Failed, text)
 }
 
 // unavailable makes a backend that stays away the end of the drive: nothing is

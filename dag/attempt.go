@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
@@ -305,12 +306,13 @@ func (d *drive) cleanUp(pod string, outputs Values) {
 }
 
 // linkArtifacts leaves links at the artifacts' URIs, for people and for backends
-// without mounts.
+// without mounts: below the run's own directory, whatever a step says.
 func (d *drive) linkArtifacts(v Values) error {
 	var errs []error
+	own := filepath.Join(d.Home, "runs", d.run.ID)
 	for _, list := range v.Artifacts {
 		for _, a := range list {
-			if a.Digest == "" || !filepath.IsAbs(a.URI) {
+			if a.Digest == "" || !filepath.IsAbs(a.URI) || !below(own, a.URI) {
 				continue
 			}
 			err := os.MkdirAll(filepath.Dir(a.URI), 0o755)
@@ -323,13 +325,15 @@ func (d *drive) linkArtifacts(v Values) error {
 	return errors.Join(errs...)
 }
 
+// below reports whether path leads to something in dir.
+func below(dir, path string) bool {
+	rel, err := filepath.Rel(dir, path)
+	return err == nil && rel != "." && filepath.IsLocal(rel)
+}
+
 // retryOrFail starts another attempt where the retry policy grants one.
 func (d *drive) retryOrFail(n *node, a *Attempt, out outcome) {
-	retry := n.task.Retry
-	if retry == nil {
-		retry = n.comp.Pod.Retry
-	}
-	pause, again := retry.next(n.exec, a, out, time.Now())
+	pause, again := n.retry().next(n.exec, a, out, time.Now())
 	if !again {
 		text := a.Error
 		if len(n.exec.Attempts) > 1 {
@@ -340,8 +344,42 @@ func (d *drive) retryOrFail(n *node, a *Attempt, out outcome) {
 	}
 	n.exec.Retries++
 	n.lost = 0
-	d.note("%s: attempt %d: %s; retry %d of %s in %s", n.exec.Path, a.Number, a.Error, n.exec.Retries, limitWord(retry.Limit), pause)
+	d.note("%s: attempt %d: %s; retry %d of %s in %s", n.exec.Path, a.Number, a.Error, n.exec.Retries, limitWord(n.retry().Limit), pause)
 	d.backOff(n, pause)
+}
+
+// retry is the node's retry policy; nil: none.
+func (n *node) retry() *Retry {
+	if n.task.Retry != nil {
+		return n.task.Retry
+	}
+	return n.comp.Pod.Retry
+}
+
+// look notes when a task's images were first looked for.
+func (n *node) look() {
+	if n.looked.IsZero() {
+		n.looked = time.Now()
+	}
+}
+
+// retryImages tries again to get a task's images, where the retry policy grants it:
+// pip's failure is the step's own, wherever it runs. It counts as a retry; there is
+// no attempt on record, because nothing was started.
+func (d *drive) retryImages(n *node, err error) bool {
+	since := *n.exec
+	if since.Started.IsZero() {
+		since.Started = n.looked
+	}
+	pause, again := n.retry().next(&since, &Attempt{}, outcome{err: err}, time.Now())
+	if !again || d.canceled {
+		return false
+	}
+	n.exec.Retries++
+	what, _, _ := strings.Cut(err.Error(), "\n")
+	d.note("%s: %s; retry %d of %s in %s", n.exec.Path, what, n.exec.Retries, limitWord(n.retry().Limit), pause)
+	d.backOff(n, pause)
+	return true
 }
 
 func limitWord(limit int) string {
@@ -356,7 +394,7 @@ func (d *drive) backOff(n *node, pause time.Duration) {
 	n.phase = phaseBackoff
 	d.change(n)
 	if pause <= 0 {
-		d.enqueue(n)
+		d.goOn(n)
 		return
 	}
 	d.spawn(func() func() {
@@ -366,10 +404,21 @@ func (d *drive) backOff(n *node, pause time.Duration) {
 		}
 		return func() {
 			if n.phase == phaseBackoff && !n.exec.State.Ended() {
-				d.enqueue(n)
+				d.goOn(n)
 			}
 		}
 	})
+}
+
+// goOn follows a pause: with the next attempt, or from the beginning where there was
+// none yet.
+func (d *drive) goOn(n *node) {
+	if n.exec.State != Pending {
+		d.enqueue(n)
+		return
+	}
+	n.phase = phaseIdle
+	d.dirty = append(d.dirty, n)
 }
 
 // next reports whether a failed attempt is followed by another, and after what
@@ -402,6 +451,9 @@ func (r *Retry) next(x *Execution, a *Attempt, out outcome, now time.Time) (time
 // covers reports whether the policy grants a retry for how the attempt ended.
 func (r *Retry) covers(a *Attempt, out outcome) bool {
 	failure := out.err == nil && (a.Cause == runner.CauseError || a.Cause == runner.CauseOOM || a.Cause == runner.CauseDeadline)
+	if _, pip := errors.AsType[*runner.LayerError](out.err); pip { // elsewhere it is the step's own command that fails
+		return r.Policy != RetryOnTransientError
+	}
 	switch r.Policy {
 	case RetryAlways:
 		return true

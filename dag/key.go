@@ -22,10 +22,7 @@ func keyParts(run *Run, n *node) map[string]string {
 		}
 	}
 	for i, c := range n.comp.Pod.Containers {
-		prefix := ""
-		if len(n.comp.Pod.Containers) > 1 {
-			prefix = c.Name + " "
-		}
+		prefix := n.comp.Pod.prefix(&c)
 		layerParts(parts, prefix, n.image[i].layers)
 		parts[prefix+"image"] = n.image[i].Identity
 		if n.image[i].base != "" {
@@ -55,6 +52,7 @@ func keyParts(run *Run, n *node) map[string]string {
 	}
 	render{run: run, node: n}.givenParts(parts)
 	mountParts(parts, n.comp.Pod)
+	configPart(parts, run, n)
 	parts["platform"] = run.Options.Platform
 	parts["format key"] = n.task.CacheKey
 	if !n.task.Cache && run.Options.Cache != CacheOn { // what the format does not remember, others must not find

@@ -13,8 +13,10 @@ import (
 // resolved is a container's image once it was found.
 type resolved struct {
 	runner.Image
-	base   string          // Identity of the image under the layers; empty: there are none
-	layers []*runner.Layer // in it, or in the environment that stands for it
+	base   string                       // Identity of the image under the layers; empty: there are none
+	layers []*runner.Layer              // in it, or in the environment that stands for it
+	make   func() (runner.Image, error) // puts the layers on it, beside the loop; nil: they are
+	key    imageKey
 }
 
 // names of a pod's outputs, before a colon.
