@@ -138,6 +138,9 @@ func (d *drive) collect(pod runner.Pod, r render, log string) outcome {
 			err = d.collectElsewhere(pod, c)
 		}
 		out = outcome{exit: exit, log: true}
+		if exit.Cause == runner.CauseError && exit.Message == "" {
+			out.exit.Message = clip(c.raised.last, 300)
+		}
 		if err == nil && exit.OK() {
 			out.outputs, err = c.outputs(r)
 		}
@@ -187,6 +190,7 @@ func (d *drive) attemptEnded(n *node, a *Attempt, r render, out outcome) {
 	switch {
 	case a.State == Succeeded:
 		n.exec.Outputs = out.outputs
+		d.noteUnwritten(n)
 		if base := baseKey(d.run, n.exec.KeyParts); base != "" && out.reads != nil {
 			n.exec.Reads = &Reads{Base: base, Sources: out.reads}
 		}
@@ -200,6 +204,21 @@ func (d *drive) attemptEnded(n *node, a *Attempt, r render, out outcome) {
 		d.enqueue(n)
 	default:
 		d.retryOrFail(n, a, out)
+	}
+}
+
+// noteUnwritten says which output artifacts a step has left unwritten: KFP allows
+// that, and who reads them will not find them.
+func (d *drive) noteUnwritten(n *node) {
+	if !n.comp.Pod.Executor {
+		return
+	}
+	for _, name := range sortedKeys(n.exec.Outputs.Artifacts) {
+		for _, a := range n.exec.Outputs.Artifacts[name] {
+			if a.Digest == "" && filepath.IsAbs(a.URI) && len(a.Metadata) == 0 {
+				d.note("%s: wrote nothing to its output artifact %q", n.exec.Path, name)
+			}
+		}
 	}
 }
 

@@ -47,6 +47,7 @@ type collector struct {
 	values    map[string]string // parameter:<origin>:<name> -> content
 	stored    map[string]Artifact
 	executor  *executorResult
+	raised    raised
 }
 
 // Output takes one output that exists.
@@ -73,7 +74,10 @@ func (c *collector) Output(name, path string) error {
 }
 
 // Line appends one line to the attempt's log.
-func (c *collector) Line(l runner.Line) error { return c.log.Line(l) }
+func (c *collector) Line(l runner.Line) error {
+	c.raised.line(l.Text)
+	return c.log.Line(l)
+}
 
 func readParameter(path string) (string, error) {
 	info, err := os.Lstat(path)

@@ -164,11 +164,16 @@ func explainMiss(last, now map[string]string) string {
 			if before, ok := strings.CutPrefix(name, "after "); ok && last[name] != "" && now[name] != "" {
 				return fmt.Sprintf("after %s, which did something else", before)
 			}
+			if code := name[strings.LastIndexByte(name, ' ')+1:]; (code == "args" || code == "command") && isDigest(last[name]) && isDigest(now[name]) {
+				return "its code has changed (wherry explain shows the line)"
+			}
 			return fmt.Sprintf("%s: %s -> %s", name, partWord(last[name]), partWord(now[name]))
 		}
 	}
 	return "nothing to reuse: its last execution has not succeeded"
 }
+
+func isDigest(part string) bool { return strings.HasPrefix(part, "sha256:") }
 
 func partWord(s string) string {
 	switch {

@@ -89,7 +89,7 @@ func TestPodVolumes(t *testing.T) {
 		t.Errorf("mounts: %s", got)
 	}
 	wantEnv := []runner.EnvVar{
-		{Name: "HTTP_PROXY", Value: "http://proxy"}, {Name: "NAME", Value: "zoe", Secret: true}, {Name: "MODE", Value: "fast"},
+		{Name: "PYTHONUNBUFFERED", Value: "1"}, {Name: "HTTP_PROXY", Value: "http://proxy"}, {Name: "NAME", Value: "zoe", Secret: true}, {Name: "MODE", Value: "fast"},
 		{Name: "TEAM", Value: "red"}, {Name: "POD", Value: pod.Name}, {Name: "NO_LABEL"},
 	}
 	if diff := cmp.Diff(wantEnv, c.Env); diff != "" {

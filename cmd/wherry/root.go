@@ -31,8 +31,8 @@ func newRootCmd(g *globals) *cobra.Command {
 		Use:   "wherry",
 		Short: "Run ML pipelines as containers on one machine",
 		Long: `Wherry runs machine-learning pipelines as containers on one machine, from the
-files that Kubeflow users already have: compiled Kubeflow pipelines (IR YAML) and
-kind: Pipeline with a workflowSpec. No cluster, no account.`,
+files that Kubeflow users already have: Kubeflow pipelines (the .py, or compiled
+to IR YAML) and kind: Pipeline with a workflowSpec. No cluster, no account.`,
 		Example: `  wherry init                        # write a starter pipeline
   wherry run pipeline.yaml -p lr=0.1 # run it
   wherry get runs                    # what ran
