@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/wherry-ml/wherry/redact"
 	"github.com/wherry-ml/wherry/runner"
 )
 
@@ -269,7 +270,7 @@ func (d *drive) buildImage(b runner.BuildSpec, what string) (img runner.Image, e
 				if first {
 					d.note("building %s, once", what)
 				}
-				d.detail("build: %s", line)
+				d.detail("build: %s", redact.Text(line))
 			})
 		})
 		return err

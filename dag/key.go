@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"path/filepath"
 	"strings"
+
+	"github.com/wherry-ml/wherry/redact"
 )
 
 // keyParts returns what decides the result of an execution, by name: the image's
@@ -128,8 +130,9 @@ func (n *node) identity() string {
 	return n.ident
 }
 
-// short returns text itself, or its digest where it is long.
+// short returns text itself, or its digest where it is long; without passwords.
 func short(text string) string {
+	text = redact.Key(text)
 	if len(text) <= 120 {
 		return text
 	}

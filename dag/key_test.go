@@ -199,6 +199,30 @@ func TestKeyHoldsNoSecret(t *testing.T) {
 	}
 }
 
+// TestKeyHoldsNoCredentials: those in a URL are neither in a part nor in the name of
+// one, and another password is no other work.
+func TestKeyHoldsNoCredentials(t *testing.T) {
+	parts := func(password string) map[string]string {
+		run, n := kfpPod()
+		url := "https://me:" + password + "@index.example/simple"
+		run.Options.Env = []runner.EnvVar{{Name: "PIP_INDEX_URL", Value: url}}
+		n.comp.Pod.Containers[0].Args = Args("--from", url)
+		n.exec.Inputs.Parameters["n"] = url
+		n.image[0].layers = []*runner.Layer{{Installs: [][]string{{"-i", url, "--extra-index-url=" + url, "x @ git+" + url, "git+" + url}},
+			Env: []runner.EnvVar{{Name: "PIP_FIND_LINKS", Value: url}}}}
+		return keyParts(run, n)
+	}
+	got := parts("hunter2")
+	for name, part := range got {
+		if strings.Contains(name+part, "hunter2") {
+			t.Errorf("%s: %s", name, part)
+		}
+	}
+	if cacheKey(got) != cacheKey(parts("changed")) {
+		t.Errorf("another password is another key: %s", explainMiss(got, parts("changed")))
+	}
+}
+
 func TestCacheKeyIsInjective(t *testing.T) {
 	seen := map[string]map[string]string{}
 	for _, parts := range []map[string]string{

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -373,13 +374,22 @@ func TestDriveClaimAgain(t *testing.T) {
 	}
 }
 
-// TestFailedWorkspaceStays: what a failed run has in its workspace can be looked at.
+// TestFailedWorkspaceStays: what a failed run has in its workspace can be looked at,
+// also that of one which ran too long.
 func TestFailedWorkspaceStays(t *testing.T) {
+	for name, deadline := range map[string]time.Duration{"failed": 0, "too long": time.Minute} {
+		t.Run(name, func(t *testing.T) { failedWorkspaceStays(t, deadline) })
+	}
+}
+
+func failedWorkspaceStays(t *testing.T, deadline time.Duration) {
 	play(t, func(s *stage) {
-		s.exits(func(string, int) runner.Exit { return exit1 })
+		if s.exits(func(string, int) runner.Exit { return exit1 }); deadline > 0 {
+			s.lasts(time.Hour)
+		}
 		b := &remover{scripted: s.backend}
 		p := steps("a")
-		p.Workspace = true
+		p.Workspace, p.Deadline = true, deadline
 		s.create("r1", p)
 		d := s.driver("r1")
 		d.Backend = b
