@@ -22,6 +22,9 @@ type Store struct {
 	uid       uint32
 	sweepOnce sync.Once
 
+	listed   sync.Mutex
+	listings map[string]*listing // by digest
+
 	at   func(point string)                                                   // called at points where tests crash; may be nil
 	link func(srcDir *os.File, src string, dstDir *os.File, dst string) error // linkat
 }

@@ -172,7 +172,8 @@ func (d *drive) adoptPod(n *node, pods map[string]runner.Status) {
 		return
 	}
 	n.phase = phaseResolving
-	d.resolveImages(n, func(err error) {
+	n.look()
+	d.haveImages(n, func(err error) {
 		if err == nil {
 			err = d.measure(n)
 		}

@@ -156,6 +156,7 @@ type Execution struct {
 	Reason    string            // why it ran, or did not
 	Key       string            // cache key, "sha256:…"; empty: not cacheable
 	KeyParts  map[string]string // what the key was made of, by name, for reasons
+	Reads     *Reads            // of mounted sources; nil: all that is in them counts
 	Inputs    Values
 	Outputs   Values
 	Error     string
@@ -207,6 +208,13 @@ type CacheEntry struct {
 	Outputs   Values
 }
 
+// PastReads is an execution, and what it has read of mounted sources.
+type PastReads struct {
+	Execution int64
+	Run, Key  string
+	Sources   []SourceRead
+}
+
 // ErrNotFound says that a Store has no such thing.
 var ErrNotFound = errors.New("not found")
 
@@ -218,12 +226,15 @@ type Store interface {
 	// attempts and values. ErrNotFound where there is none.
 	LoadRun(ctx context.Context, id string) (*Run, []*Execution, error)
 	// Commit writes b in one transaction. An execution that becomes SUCCEEDED
-	// with a Key and without Cached becomes a cache entry; its inputs and outputs
-	// become events.
+	// with a Key and without Cached becomes a cache entry, its Reads are kept beside
+	// it; its inputs and outputs become events.
 	Commit(ctx context.Context, b *Batch) error
 	// LookupCache returns the newest entry of key, or ErrNotFound, and notes that
 	// it was used.
 	LookupCache(ctx context.Context, key string) (*CacheEntry, error)
+	// PastReads returns the newest executions with the Reads.Base base, the newest
+	// first, few of them.
+	PastReads(ctx context.Context, base string) ([]PastReads, error)
 	// LastKeyParts returns what the key of the newest execution of this pipeline
 	// and path was made of; ErrNotFound where there is none.
 	LastKeyParts(ctx context.Context, pipeline, path string) (map[string]string, error)

@@ -126,10 +126,15 @@ func putExecution(t *tx, e *dag.Execution, now int64) error {
 			return err
 		}
 	}
-	if e.State == dag.Succeeded && e.Key != "" && !e.Cached && old.state != dag.Succeeded {
-		return putCacheEntry(t, e, now)
+	if e.State != dag.Succeeded || e.Key == "" || e.Cached || old.state == dag.Succeeded {
+		return nil
 	}
-	return nil
+	if e.Reads != nil {
+		if err := putReads(t, e); err != nil {
+			return err
+		}
+	}
+	return putCacheEntry(t, e, now)
 }
 
 func insertExecution(t *tx, e *dag.Execution, inputs, outputs string) error {

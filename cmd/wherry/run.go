@@ -90,6 +90,14 @@ in a folder above it, says what image names mean here, what is mounted, and more
 	return cmd
 }
 
+// noteMayNeed says which secrets and config maps a step would miss if a condition
+// or a loop came to it.
+func noteMayNeed(run *dag.Run) {
+	if err := dag.MayNeed(run); err != nil {
+		run.Pipeline.Notes = append(run.Pipeline.Notes, "may need: "+err.Error()+"; try: "+hintText(err))
+	}
+}
+
 func (g *globals) runPipeline(ctx context.Context, f runFlags) error {
 	job, err := g.prepareRun(ctx, f)
 	if err != nil {
@@ -99,6 +107,7 @@ func (g *globals) runPipeline(ctx context.Context, f runFlags) error {
 		if err := dag.CheckGiven(job.run); err != nil {
 			job.run.Pipeline.Notes = append(job.run.Pipeline.Notes, "needs: "+err.Error()+"; try: "+hintText(err))
 		}
+		noteMayNeed(job.run)
 		return g.printPlan(job)
 	}
 	p := newProgress(g)
@@ -130,6 +139,7 @@ func (g *globals) begin(ctx context.Context, f runFlags, job *job, p *progress) 
 	if err := dag.CheckGiven(run); err != nil {
 		return nil, nil, &usageError{msg: err.Error(), mend: hintText(err)}
 	}
+	noteMayNeed(run)
 	if !driver.Backend.Features().Isolation { // the path of containers can't be had
 		run.Options.Workspace = filepath.Join(g.Home, "runs", run.ID, "workspace")
 	}
