@@ -42,6 +42,10 @@ type Driver struct {
 	Observe func(Event)
 	// Kill, when closed, kills what a cancelation is still waiting for. May be nil.
 	Kill <-chan struct{}
+	// Replace, when it yields one, makes Drive give way to a newer run. May be nil.
+	Replace <-chan *Replacement
+	// Replaces is what an older run has given way to this one with. May be nil.
+	Replaces *Replacement
 	// Patience is how long a backend may stay away before the driver gives up;
 	// 0: 30 s.
 	Patience time.Duration
@@ -79,6 +83,10 @@ func (d *Driver) Drive(ctx context.Context, id string) (*Run, []*Execution, erro
 	dr := &drive{Driver: d, run: run, ops: ops, events: make(chan func(), 64), images: map[imageKey]*imageCall{}, noted: map[string]bool{}, byID: map[int64]*node{}}
 	dr.watch = watchPods(ops, d.Backend, run.ID, d.patience())
 	err = dr.loop(ctx, executions)
+	dr.endOffers()
+	if dr.givesWay == nil {
+		d.Replaces.dropAll()
+	}
 	dr.over = true
 	stop() // pauses and pulls that a cancelation left; what was to be removed is, see finish
 	dr.drainAll()
@@ -120,6 +128,7 @@ type drive struct {
 	expired  bool // canceled by the pipeline's deadline
 	cleared  bool // the workspace was seen to
 	killed   bool
+	givesWay *Replacement // nil: to nobody
 }
 
 // setting is what the run's scopes share.
@@ -136,6 +145,9 @@ func (d *drive) loop(ctx context.Context, executions []*Execution) error {
 	}
 	ticker := time.NewTicker(tick)
 	defer ticker.Stop()
+	if d.Replaces != nil {
+		d.dropGone()
+	}
 	done, kill := ctx.Done(), d.Kill
 	var deadline <-chan time.Time
 	if limit := d.run.Pipeline.Deadline; limit > 0 {
@@ -160,6 +172,9 @@ func (d *drive) loop(ctx context.Context, executions []*Execution) error {
 				return ErrHangup
 			}
 			d.cancel()
+			d.stopOffers()
+		case r := <-d.Replace:
+			d.giveWay(r)
 		case <-deadline:
 			d.expire()
 		case <-kill:
