@@ -100,6 +100,14 @@ func (p *progress) close() {
 	p.clear()
 }
 
+// mute ends all printing: a newer run is shown.
+func (p *progress) mute() {
+	p.close()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.quiet = true
+}
+
 // quietFor is how long nothing may be printed where lines can't be rewritten.
 const quietFor = 30 * time.Second
 

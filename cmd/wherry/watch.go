@@ -18,13 +18,8 @@ type watchEnded struct{ code int }
 
 func (e *watchEnded) Error() string { return "the watch has ended" }
 
-var (
-	errOutdated = errors.New("outdated: a file was saved") // why a run is canceled
-	errStopped  = errors.New("stopped by a key")
-)
-
-// outdatedGrace is how long a step that nobody waits for any more has to end by itself.
-const outdatedGrace = 2 * time.Second
+// errStopped is why a run is canceled that the person has stopped by a key.
+var errStopped = errors.New("stopped by a key")
 
 // watching is one `run --watch`. All fields belong to its loop.
 type watching struct {
@@ -34,20 +29,22 @@ type watching struct {
 	reads   []string // what a .py file was made of, the last time
 	job     *job     // the last one that could be read; nil: none yet
 	keys    bool     // keys are read
-	current *watched // the run that is driven; nil: none
-	code    int      // how the last run ended, as an exit code
-	ran     bool     // a run has begun
+	current *watched // the newest run, while it is driven; nil: none is
+	last    string   // id of the newest run
+	older   map[*watched]bool
+	ended   chan *watched
+	code    int // how the last run ended, as an exit code
 }
 
 // watched is a run that is being driven.
 type watched struct {
-	run    *dag.Run
-	p      *progress
-	saved  time.Time // zero: no save caused it
-	cancel context.CancelCauseFunc
-	kill   chan struct{} // closed: kill what does not want to stop
-	killed sync.Once
-	ended  chan struct{} // closed after what follows was set
+	run      *dag.Run
+	p        *progress
+	saved    time.Time // zero: no save caused it
+	cancel   context.CancelCauseFunc
+	replace  chan *dag.Replacement
+	replaced bool          // a newer run has taken its place
+	over     chan struct{} // closed after what follows was set
 
 	executions []*dag.Execution
 	err        error
@@ -67,7 +64,7 @@ func (g *globals) watchPipeline(ctx context.Context, f runFlags) error {
 		return err
 	}
 	g.said = &sync.Map{}
-	s := &watching{globals: g, f: f}
+	s := &watching{globals: g, f: f, older: map[*watched]bool{}, ended: make(chan *watched)}
 	s.f.reads = func(files []string) { s.reads = files }
 	s.w = watch.New(ctx, s.targets(), watch.Options{Note: g.note})
 	defer s.w.Close()
@@ -88,9 +85,9 @@ func (s *watching) loop(ctx context.Context, keys <-chan byte) error {
 			if err := s.runAgain(ctx, set); err != nil {
 				return err
 			}
-		case <-s.ended():
-			s.finish()
-			if ctx.Err() == nil {
+		case c := <-s.ended:
+			s.finish(c)
+			if !c.replaced && ctx.Err() == nil {
 				s.sayWatching()
 			}
 		case key := <-keys:
@@ -101,14 +98,6 @@ func (s *watching) loop(ctx context.Context, keys <-chan byte) error {
 			return s.quit(context.Cause(ctx))
 		}
 	}
-}
-
-// ended is closed when the current run has ended; nil where there is none.
-func (s *watching) ended() <-chan struct{} {
-	if s.current == nil {
-		return nil
-	}
-	return s.current.ended
 }
 
 // runAgain reads everything anew and starts a run of it. What can't be read is shown,
@@ -122,13 +111,6 @@ func (s *watching) runAgain(ctx context.Context, set watch.Set) error {
 	s.w.Watch(s.targets(), since)
 	if err != nil {
 		return s.failed(ctx, err)
-	}
-	if s.current != nil {
-		s.outdate()
-		s.finish()
-		if ctx.Err() != nil {
-			return nil // the loop sees it
-		}
 	}
 	if err := s.start(ctx, job, set.Last); err != nil {
 		return s.failed(ctx, err)
@@ -144,7 +126,7 @@ func (s *watching) failed(ctx context.Context, err error) error {
 	}
 	code := exitCode(err)
 	mendable := is[*source.Error](err) || is[*dag.ParameterError](err)
-	if !s.ran && !mendable {
+	if s.last == "" && !mendable {
 		return err
 	}
 	s.report(err)
@@ -155,81 +137,90 @@ func (s *watching) failed(ctx context.Context, err error) error {
 	return nil
 }
 
-// start stores a run and drives it beside the loop.
+// start stores a run and drives it beside the loop, in the place of the one before
+// where that has not ended.
 func (s *watching) start(ctx context.Context, job *job, saved time.Time) error {
 	p := newProgress(s.globals)
 	driver, lock, err := s.begin(ctx, s.f, job, p)
 	if err != nil {
 		return err
 	}
-	s.ran = true
 	runCtx, cancel := context.WithCancelCause(ctx)
-	c := &watched{run: job.run, p: p, saved: saved, cancel: cancel, kill: make(chan struct{}), ended: make(chan struct{})}
-	driver.Kill = c.kill
+	c := &watched{
+		run: job.run, p: p, saved: saved, cancel: cancel, replace: make(chan *dag.Replacement, 1), over: make(chan struct{}),
+	}
+	driver.Replace, driver.Replaces = c.replace, s.giveWay()
+	s.current, s.last = c, c.run.ID
 	p.await()
 	go func() {
-		defer close(c.ended)
-		defer cancel(nil)
-		defer lock.Close()
 		run, executions, err := driver.Drive(runCtx, job.run.ID)
 		p.close()
+		cancel(nil)
+		_ = lock.Close()
 		if run != nil {
 			c.run = run
 		}
 		c.executions, c.err = executions, err
+		close(c.over)
+		s.ended <- c
 	}()
-	go func() { // a second Ctrl-C kills
-		select {
-		case <-s.Kill:
-			c.killNow()
-		case <-c.ended:
-		}
-	}()
-	s.current = c
 	return nil
 }
 
-func (c *watched) killNow() { c.killed.Do(func() { close(c.kill) }) }
-
-// stop cancels the current run, waits until nothing of it runs any more, and kills
-// what takes longer than grace.
-func (c *watched) stop(cause error, grace time.Duration) {
-	c.cancel(cause)
-	timer := time.AfterFunc(grace, c.killNow)
-	defer timer.Stop()
-	<-c.ended
-}
-
-// outdate ends the current run because a newer one takes its place.
-func (s *watching) outdate() {
-	select {
-	case <-s.current.ended: // by itself
-	default:
-		s.current.stop(errOutdated, outdatedGrace)
-	}
-}
-
-// finish shows how the current run has ended, once it has.
-func (s *watching) finish() {
+// giveWay makes the current run, if there is one, give way to the next.
+func (s *watching) giveWay() *dag.Replacement {
 	c := s.current
-	s.current = nil
-	if c.err != nil {
-		err := &interruptedError{run: c.run.ID, err: c.err}
-		s.code = exitCode(err)
-		if !errors.Is(c.err, dag.ErrHangup) {
-			s.report(err)
-		}
-		return
+	if c == nil {
+		return nil
 	}
-	s.code = exitCode(s.printWatched(c))
+	s.older[c] = true
+	s.current = nil
+	r := dag.NewReplacement()
+	c.replace <- r
+	select {
+	case <-r.Ready():
+		c.replaced = true
+		c.p.mute()
+		return r
+	case <-c.over: // by itself
+		return nil
+	}
+}
+
+// finish shows how a run has ended.
+func (s *watching) finish(c *watched) {
+	delete(s.older, c)
+	if s.current == c {
+		s.current = nil
+	}
+	code := exitCode(s.shown(c))
+	if !c.replaced {
+		s.code = code
+	}
+}
+
+// shown shows how a run has ended, and returns the error that gives the exit code.
+func (s *watching) shown(c *watched) error {
+	if c.err == nil {
+		return s.printWatched(c)
+	}
+	err := &interruptedError{run: c.run.ID, err: c.err}
+	if !errors.Is(c.err, dag.ErrHangup) {
+		s.report(err)
+	}
+	return err
 }
 
 // quit ends the watch: with the last run's exit code, or 130 where it cuts one short.
 func (s *watching) quit(cause error) error {
 	if s.current != nil {
 		s.current.cancel(cause)
-		<-s.current.ended
-		s.finish()
+	}
+	for c := range s.older {
+		c.cancel(cause)
+	}
+	for s.current != nil || len(s.older) > 0 {
+		s.finish(<-s.ended)
 	}
 	if s.code == exitOK {
 		return nil
@@ -252,10 +243,9 @@ func (s *watching) key(ctx context.Context, key byte) (quit bool, err error) {
 		}
 		s.current.cancel(errStopped)
 	case 'l', 'L':
-		if s.job == nil {
-			return false, nil
+		if s.last != "" {
+			s.printLogs(ctx)
 		}
-		s.printLogs(ctx)
 	case '?', 'h':
 		s.sayWatching()
 	}
@@ -266,7 +256,7 @@ func (s *watching) key(ctx context.Context, key byte) (quit bool, err error) {
 func (s *watching) printLogs(ctx context.Context) {
 	quiet := *s.globals
 	quiet.Out = s.Err // stdout is for results
-	if err := quiet.logs(ctx, s.job.run.ID, logsFlags{tail: 200}); err != nil {
+	if err := quiet.logs(ctx, s.last, logsFlags{tail: 200}); err != nil {
 		s.note(fmt.Sprintf("logs: %v", err))
 	}
 }

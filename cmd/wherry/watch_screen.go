@@ -50,6 +50,9 @@ func (s *watching) printWatched(c *watched) error {
 		printTaskOutputs(s.Out, c.executions)
 		printMetrics(s.Out, c.executions)
 	}
+	if c.replaced {
+		return nil
+	}
 	s.line(watchedLine(c, time.Now()))
 	switch c.run.State {
 	case dag.Succeeded:
