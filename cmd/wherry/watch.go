@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -103,10 +104,12 @@ func (s *watching) loop(ctx context.Context, keys <-chan byte) error {
 // runAgain reads everything anew and starts a run of it. What can't be read is shown,
 // and changes nothing: the next save may mend it. An error ends the watch.
 func (s *watching) runAgain(ctx context.Context, set watch.Set) error {
-	since := time.Now()
+	since, before := time.Now(), s.reads
 	job, err := s.prepareRun(ctx, s.f)
 	if err == nil {
 		s.job = job
+	} else { // what comes after the error was not read
+		s.reads = append(slices.Clip(s.reads), before...)
 	}
 	s.w.Watch(s.targets(), since)
 	if err != nil {
@@ -234,11 +237,11 @@ func (s *watching) key(ctx context.Context, key byte) (quit bool, err error) {
 	case 'q', 'Q', 4: // Ctrl-D
 		return true, s.quit(errInterrupted)
 	case 'r', 'R', '\r', '\n':
-		s.note("▸ again")
-		return false, s.runAgain(ctx, watch.Set{Last: time.Now()})
+		s.line("▸ again")
+		return false, s.runAgain(ctx, watch.Set{})
 	case 's', 'S':
 		if s.current == nil {
-			s.note("nothing is running")
+			s.line("nothing is running")
 			return false, nil
 		}
 		s.current.cancel(errStopped)
@@ -257,6 +260,6 @@ func (s *watching) printLogs(ctx context.Context) {
 	quiet := *s.globals
 	quiet.Out = s.Err // stdout is for results
 	if err := quiet.logs(ctx, s.last, logsFlags{tail: 200}); err != nil {
-		s.note(fmt.Sprintf("logs: %v", err))
+		s.line(fmt.Sprintf("logs: %v", err))
 	}
 }
