@@ -248,7 +248,7 @@ func (d *drive) why(n *node) string {
 
 // failWith ends an execution that could not be run at all.
 func (d *drive) failWith(n *node, err error) {
-	if d.unavailable(err) {
+	if d.unavailable(err) || d.noRoom(err) {
 		return
 	}
 	d.end(n, Failed, describeError(err))
