@@ -282,7 +282,7 @@ func (d *drive) why(n *node, read *PastReads) string {
 // failWith ends an execution that could not be run at all, unless it was for want of
 // an image or a layer and the retry policy grants another try.
 func (d *drive) failWith(n *node, err error) {
-	if d.unavailable(err) {
+	if d.unavailable(err) || d.noRoom(err) {
 		return
 	}
 	text := describeError(err)

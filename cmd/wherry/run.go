@@ -137,7 +137,7 @@ func (g *globals) runPipeline(ctx context.Context, f runFlags) error {
 	if err := reclaim(ctx, driver.Backend, q); err != nil {
 		return err
 	}
-	lock, err := g.lockRun(run.ID)
+	lock, err := g.lockRun(ctx, run.ID)
 	if err != nil {
 		return err
 	}
@@ -148,7 +148,7 @@ func (g *globals) runPipeline(ctx context.Context, f runFlags) error {
 	if f.detach {
 		return g.detach(run.ID, lock)
 	}
-	return g.drive(ctx, driver, run.ID, p)
+	return g.drive(ctx, driver, lock, run.ID, p)
 }
 
 // job is a run that was prepared and not yet stored.
