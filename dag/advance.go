@@ -19,7 +19,8 @@ func (d *drive) settle(n *node) {
 		d.endCanceled(n)
 		return
 	}
-	switch v, why := n.parent.verdict(n); v {
+	v, why := n.parent.verdict(n)
+	switch v, why = d.steering.confine(n, v, why); v {
 	case wait:
 		return
 	case skip:
@@ -33,7 +34,8 @@ func (d *drive) settle(n *node) {
 		return
 	}
 	n.exec.Inputs = inputs
-	if when := n.task.When; when != nil {
+	d.steering.recall(n)
+	if when := n.task.When; when != nil && !d.steering.confined() {
 		switch ok, err := n.parent.holds(when, inputs); {
 		case err != nil:
 			d.end(n, Failed, err.Error())
@@ -45,6 +47,7 @@ func (d *drive) settle(n *node) {
 		}
 	}
 	switch {
+	case d.take(n):
 	case n.task.Iterate != nil:
 		d.openLoop(n)
 	case n.comp.Graph != nil:
@@ -194,6 +197,10 @@ func (d *drive) rekey(n *node) {
 // key, if caching is on and all of them are still there.
 func (d *drive) reuse(n *node) bool {
 	d.rekey(n)
+	if why := d.steering.anew(n); why != "" {
+		n.exec.Reason = why
+		return false
+	}
 	switch {
 	case d.run.Options.Cache == CacheOff:
 		n.exec.Reason = "caching is off (--no-cache)"
@@ -210,6 +217,7 @@ func (d *drive) reuse(n *node) bool {
 		}
 		n.exec.Cached = true
 		n.exec.Outputs = entry.Outputs
+		n.exec.Source = entry.Execution
 		n.exec.Started = time.Now()
 		n.exec.Reason = "same inputs and code as in run " + entry.Run
 		d.end(n, Succeeded, "")

@@ -56,7 +56,7 @@ kind: Pipeline with a workflowSpec. No cluster, no account.`,
 		return &usageError{msg: err.Error(), mend: c.CommandPath() + " --help"}
 	})
 	cmd.AddCommand(
-		newRunCmd(g), newResumeCmd(g), newGetCmd(g), newDescribeCmd(g), newLogsCmd(g),
+		newRunCmd(g), newResumeCmd(g), newRerunCmd(g), newGetCmd(g), newDescribeCmd(g), newLogsCmd(g),
 		newCancelCmd(g), newLineageCmd(g), newDoctorCmd(g), newInitCmd(g), newVersionCmd(g),
 	)
 	for _, c := range cmd.Commands() {
