@@ -20,7 +20,8 @@ func (d *drive) settle(n *node) {
 		d.endCanceled(n)
 		return
 	}
-	switch v, why := n.parent.verdict(n); v {
+	v, why := n.parent.verdict(n)
+	switch v, why = d.steering.confine(n, v, why); v {
 	case wait:
 		return
 	case skip:
@@ -34,7 +35,8 @@ func (d *drive) settle(n *node) {
 		return
 	}
 	n.exec.Inputs = inputs
-	if when := n.task.When; when != nil {
+	d.steering.recall(n)
+	if when := n.task.When; when != nil && !d.steering.confined() {
 		switch ok, err := n.parent.holds(when, inputs); {
 		case err != nil:
 			d.end(n, Failed, err.Error())
@@ -46,6 +48,7 @@ func (d *drive) settle(n *node) {
 		}
 	}
 	switch {
+	case d.take(n):
 	case n.task.Iterate != nil:
 		d.openLoop(n)
 	case n.comp.Graph != nil:
@@ -209,6 +212,10 @@ func (d *drive) rekey(n *node) {
 // key, if caching is on and all of them are still there.
 func (d *drive) reuse(n *node) bool {
 	d.rekey(n)
+	if why := d.steering.anew(n); why != "" {
+		n.exec.Reason = why
+		return false
+	}
 	switch {
 	case d.run.Options.Cache == CacheOff:
 		n.exec.Reason = "caching is off (--no-cache)"
@@ -233,6 +240,7 @@ func (d *drive) reuse(n *node) bool {
 		}
 		n.exec.Cached = true
 		n.exec.Outputs = entry.Outputs
+		n.exec.Source = entry.Execution
 		n.exec.Started = time.Now()
 		n.exec.Reason = same + entry.Run
 		d.end(n, Succeeded, "")

@@ -89,6 +89,10 @@ func (d *Driver) Drive(ctx context.Context, id string) (*Run, []*Execution, erro
 	}
 	ops, stop := context.WithCancel(context.WithoutCancel(ctx))
 	dr := &drive{Driver: d, run: run, epoch: epoch, ops: ops, events: make(chan func(), 64), images: map[imageKey]*imageCall{}, noted: map[string]bool{}, byID: map[int64]*node{}}
+	if dr.steering, err = newSteering(ctx, d.Store, run); err != nil {
+		stop()
+		return nil, nil, err
+	}
 	dr.watch = watchPods(ops, d.Backend, run.ID, d.patience())
 	err = dr.loop(ctx, executions)
 	dr.over = true
@@ -107,6 +111,7 @@ type drive struct {
 	ops        context.Context // of what the loop started; outlives a cancelation
 	root       *scope
 	shared     *setting
+	steering   *steering // nil: no task is treated in its own way
 	executions []*Execution
 	byID       map[int64]*node
 	images     map[imageKey]*imageCall

@@ -85,6 +85,12 @@ type RunOptions struct {
 	Network     runner.NetworkMode `json:"network,omitempty"`
 	Grace       time.Duration      `json:"grace,omitempty"`    // 0: 10 s
 	NoLayers    bool               `json:"noLayers,omitempty"` // commands install their packages themselves
+
+	// Of single tasks, by path; a loop without [i] means all its iterations.
+	NoCache []string `json:"noCache,omitempty"` // run them and what is in them, cached or not
+	From    []string `json:"from,omitempty"`    // the same, with all that depends on them
+	Only    string   `json:"only,omitempty"`    // run nothing else: the rest is as it was in Base
+	Base    string   `json:"base,omitempty"`    // run that From and Only take the other tasks' results from
 }
 
 // CacheMode overrides what the format says about caching.
@@ -154,6 +160,7 @@ type Execution struct {
 	Iteration int // -1: none
 	State     State
 	Cached    bool
+	Source    int64             // with Cached: the execution that made the outputs; 0: not known
 	Reason    string            // why it ran, or did not
 	Key       string            // cache key, "sha256:…"; empty: not cacheable
 	KeyParts  map[string]string // what the key was made of, by name, for reasons

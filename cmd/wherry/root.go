@@ -56,8 +56,8 @@ to IR YAML) and kind: Pipeline with a workflowSpec. No cluster, no account.`,
 		return &usageError{msg: err.Error(), mend: c.CommandPath() + " --help"}
 	})
 	cmd.AddCommand(
-		newRunCmd(g), newResumeCmd(g), newGetCmd(g), newDescribeCmd(g), newLogsCmd(g),
-		newCancelCmd(g), newExplainCmd(g), newLineageCmd(g), newDoctorCmd(g), newInitCmd(g), newVersionCmd(g),
+		newRunCmd(g), newResumeCmd(g), newRerunCmd(g), newGetCmd(g), newDescribeCmd(g), newLogsCmd(g),
+		newCancelCmd(g), newExplainCmd(g), newDiffCmd(g), newLineageCmd(g), newDoctorCmd(g), newInitCmd(g), newVersionCmd(g),
 	)
 	for _, c := range cmd.Commands() {
 		c.Args = usageArgs(c.Args)
