@@ -5,7 +5,9 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"maps"
 	"regexp"
+	"slices"
 	"time"
 
 	"github.com/wherry-ml/wherry/dag"
@@ -27,7 +29,7 @@ func (e *NotEndedError) Hint() string {
 func (d *DB) References(ctx context.Context, without []string) (digests, paths map[string]bool, err error) {
 	digests, paths = map[string]bool{}, map[string]bool{}
 	err = d.view(ctx, func(s *snapshot) error {
-		list, err := encode(without)
+		list, err := jsonList(without)
 		if err != nil {
 			return err
 		}
@@ -119,6 +121,15 @@ func (d *DB) RunDigests(ctx context.Context) (map[string][]string, error) {
 	return of, nil
 }
 
+// jsonList is an array for json_each; nil would be null, which makes NOT IN false
+// of everything.
+func jsonList[T any](list []T) (string, error) {
+	if len(list) == 0 {
+		return "[]", nil
+	}
+	return encode(list)
+}
+
 // heirs finds for each cache entry of an execution in the given runs the newest
 // execution elsewhere that can stand for it.
 const heirs = `WITH kept AS MATERIALIZED (
@@ -136,7 +147,7 @@ type heir struct {
 }
 
 func heirsOf(q querier, runs []string) (list []heir, err error) {
-	text, err := encode(runs)
+	text, err := jsonList(runs)
 	if err != nil {
 		return nil, err
 	}
@@ -262,7 +273,7 @@ func (d *DB) Tidy(ctx context.Context) error {
 		if err := runRoots(t, "[]", kept, map[string]bool{}); err != nil {
 			return err
 		}
-		list, err := idList(kept)
+		list, err := jsonList(slices.Sorted(maps.Keys(kept)))
 		if err != nil {
 			return err
 		}
