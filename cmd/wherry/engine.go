@@ -34,6 +34,9 @@ func (g *globals) close() {
 	if g.opened.db != nil {
 		_ = g.opened.db.Close()
 	}
+	if g.opened.store != nil { // last: what it holds is on record by now
+		_ = g.opened.store.Close()
+	}
 }
 
 // database opens wherry.db, making WHERRY_HOME if need be.
@@ -131,6 +134,9 @@ func (g *globals) driver(ctx context.Context, run string, o dag.RunOptions, obse
 	}
 	store, err := g.artifacts()
 	if err != nil {
+		return nil, nil, err
+	}
+	if err := store.Hold(); err != nil { // gc spares what this run brings in from now on
 		return nil, nil, err
 	}
 	backend, err := g.trustingBackend(ctx, o.Backend, o.Trust)

@@ -57,7 +57,8 @@ to IR YAML) and kind: Pipeline with a workflowSpec. No cluster, no account.`,
 	})
 	cmd.AddCommand(
 		newRunCmd(g), newResumeCmd(g), newRerunCmd(g), newGetCmd(g), newDescribeCmd(g), newLogsCmd(g),
-		newCancelCmd(g), newExplainCmd(g), newDiffCmd(g), newLineageCmd(g), newDoctorCmd(g), newInitCmd(g), newVersionCmd(g),
+		newCancelCmd(g), newExplainCmd(g), newDiffCmd(g), newLineageCmd(g), newDoctorCmd(g), newGCCmd(g), newDeleteCmd(g),
+		newInitCmd(g), newVersionCmd(g),
 	)
 	for _, c := range cmd.Commands() {
 		c.Args = usageArgs(c.Args)
