@@ -55,9 +55,9 @@ func (g *globals) resume(ctx context.Context, ref string) error {
 
 // drive drives a run to its end and prints the result. The caller holds its lock.
 func (g *globals) drive(ctx context.Context, driver *dag.Driver, id string, p *progress) error {
-	p.await()
+	p.await(driver.Backend.Logs)
 	run, executions, err := driver.Drive(ctx, id)
-	p.close()
+	p.close(err == nil)
 	if err != nil {
 		return &interruptedError{run: id, err: err}
 	}
