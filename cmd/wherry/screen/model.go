@@ -20,6 +20,7 @@ type Model struct {
 	ended   time.Time
 	root    *node
 	byID    map[int64]*node
+	loops   []*node
 	tails   map[string][]string // by pod: its last log lines, clean
 }
 
@@ -125,6 +126,7 @@ func (m *Model) node(x *dag.Execution) *node {
 	n = &node{parent: parent, path: x.Path, kind: x.Kind, label: strings.TrimPrefix(strings.TrimPrefix(x.Path, parent.path), "/")}
 	if x.Kind == dag.KindLoop {
 		n.active = map[*node]bool{}
+		m.loops = append(m.loops, n)
 	}
 	parent.children = append(parent.children, n)
 	m.byID[x.ID] = n
@@ -176,6 +178,18 @@ func (m *Model) count(n *node, by int) {
 	} else {
 		delete(loop.active, n)
 	}
+}
+
+// total is how many tasks there will be, as far as that is known: the iterations
+// that don't exist yet are taken to be like those that do.
+func (m *Model) total() int {
+	total := m.root.leaves.total
+	for _, l := range m.loops {
+		if more := l.items - l.turns.total; more > 0 && l.turns.total > 0 && !l.state.Ended() {
+			total += more * l.leaves.total / l.turns.total
+		}
+	}
+	return total
 }
 
 // allCached reports whether nothing of it had to run.

@@ -56,7 +56,7 @@ func mark(s dag.State) (sign, color string) {
 func (p pen) header(m *Model, now time.Time) string {
 	sign, color := mark(m.state)
 	c := m.root.leaves
-	parts := []string{fmt.Sprintf("%d/%d", c.ended(), c.total)}
+	parts := []string{fmt.Sprintf("%d/%d", c.ended(), m.total())}
 	for _, one := range []struct {
 		n    int
 		word string

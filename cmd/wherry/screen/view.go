@@ -3,6 +3,7 @@ package screen
 import (
 	"cmp"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/wherry-ml/wherry/dag"
@@ -155,11 +156,18 @@ func (n *node) open() []*node {
 
 // addTails puts the last log lines below the first tasks that run for a while.
 func (m *Model) addTails(rows []row, now time.Time) ([]row, []string) {
-	var pods []string
+	var long []*node
 	for _, r := range rows {
-		if n := r.node; n.pod != "" && now.Sub(n.started) >= tailAfter && len(pods) < maxTailed {
-			pods = append(pods, n.pod)
+		if n := r.node; n.pod != "" && now.Sub(n.started) >= tailAfter {
+			long = append(long, n)
 		}
+	}
+	slices.SortStableFunc(long, func(a, b *node) int { // those outside of loops first: they tell more
+		return cmp.Compare(strings.Count(a.path, "["), strings.Count(b.path, "["))
+	})
+	var pods []string
+	for _, n := range long[:min(len(long), maxTailed)] {
+		pods = append(pods, n.pod)
 	}
 	if len(pods) == 0 {
 		return rows, nil
