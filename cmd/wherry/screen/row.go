@@ -52,35 +52,42 @@ func mark(s dag.State) (sign, color string) {
 	return "·", dim
 }
 
-// header is the first line: the run and how far it is.
+// header is the first line: the run and how far it is. What there is no room for is
+// left out from the end.
 func (p pen) header(m *Model, now time.Time) string {
 	sign, color := mark(m.state)
+	parts := m.progress(now)
+	width := func() int { return ansi.StringWidth(strings.Join(parts, "  ")) }
+	name := clean(m.name)
+	for len(parts) > 2 && 4+min(ansi.StringWidth(name), p.width/3)+width() > p.width {
+		parts = parts[:len(parts)-1]
+	}
+	name = ansi.Truncate(name, max(1, p.width-4-width()), "…")
+	return p.cut(p.paint(color, sign) + " " + p.paint(bold, name) + "  " + strings.Join(parts, "  "))
+}
+
+// progress says how far the run is, the more important first.
+func (m *Model) progress(now time.Time) []string {
 	c := m.root.leaves
 	parts := []string{fmt.Sprintf("%d/%d", c.ended(), m.total())}
+	switch {
+	case m.state.Ended():
+		parts = append(parts, fmt.Sprintf("%s in %s", m.state, short(m.ended.Sub(m.started))))
+	case !m.started.IsZero():
+		parts = append(parts, whole(now.Sub(m.started)))
+	}
+	if m.state == dag.Canceling {
+		parts = append(parts, "canceling")
+	}
 	for _, one := range []struct {
 		n    int
 		word string
-	}{{c.running, "running"}, {c.failed, "failed"}, {c.cached, "cached"}} {
+	}{{c.failed, "failed"}, {c.running, "running"}, {c.cached, "cached"}} {
 		if one.n > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", one.n, one.word))
 		}
 	}
-	switch {
-	case m.state.Ended():
-		parts = append([]string{fmt.Sprintf("%s in %s", m.state, short(m.ended.Sub(m.started)))}, parts...)
-	case m.state == dag.Canceling:
-		parts = append([]string{"canceling"}, parts...)
-	}
-	if !m.started.IsZero() && !m.state.Ended() {
-		parts = append(parts, whole(now.Sub(m.started)))
-	}
-	rest := strings.Join(parts, "  ")
-	name := ansi.Truncate(clean(m.name), max(8, p.width-4-ansi.StringWidth(rest)), "…")
-	rest = ansi.Truncate(rest+"  (run "+clean(m.id)+")", p.width-4-ansi.StringWidth(name), "")
-	if strings.Count(rest, "(") > strings.Count(rest, ")") { // half an id is of no use
-		rest = strings.TrimRight(rest[:strings.LastIndex(rest, "(")], " ")
-	}
-	return p.cut(p.paint(color, sign) + " " + p.paint(bold, name) + "  " + rest)
+	return append(parts, "(run "+clean(m.id)+")")
 }
 
 // cut makes sure of the width: of a terminal narrower than any line can be.
@@ -178,6 +185,8 @@ func groupDetail(n *node) string {
 		return fmt.Sprintf("%s cached", tasks(c.total))
 	case n.state == dag.Succeeded:
 		return fmt.Sprintf("%s  %s", short(n.ended.Sub(n.started)), tasks(c.total))
+	case n.state == dag.Canceled:
+		return "canceled"
 	}
 	return fmt.Sprintf("%d of %s failed", c.failed, tasks(c.total))
 }
@@ -210,13 +219,13 @@ func clean(text string) string {
 	if i := strings.LastIndexByte(text, '\r'); i >= 0 {
 		text = text[i+1:]
 	}
-	text = ansi.Strip(strings.ReplaceAll(text, "\t", " "))
+	text = ansi.Strip(strings.ReplaceAll(strings.ToValidUTF8(text, "·"), "\t", " "))
 	return strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) || r == '\u2028' || r == '\u2029' {
 			return '·'
 		}
 		return r
-	}, strings.ToValidUTF8(text, "·"))
+	}, text)
 }
 
 // short is a duration as people read it.
