@@ -142,7 +142,7 @@ func (s *session) exits(code int) string {
 	return s.term.Text()
 }
 
-// write makes the pipeline in dir: load, then train, which waits for the file go.
+// writeScreened makes the pipeline in dir: load, then train, which waits for the file go.
 func writeScreened(t *testing.T, dir string) (goFile string) {
 	t.Helper()
 	goFile = filepath.Join(dir, "go")
@@ -183,8 +183,10 @@ func TestScreenTree(t *testing.T) {
 		s.resize(size[0], size[1])
 		s.sees(`  ▸ train +\d+s\n    │ epoch 1\n  · report\n$`)
 		s.look(func(term *harness.Terminal) {
-			if n := strings.Count(term.Text(), "▸ train"); n != 1 {
-				t.Errorf("at %v there are %d trees:\n%s", size, n, term.Text())
+			for _, once := range []string{"▸ a-run", "▸ train"} {
+				if n := strings.Count(term.Text(), once); n != 1 {
+					t.Errorf("at %v %q is there %d times:\n%s", size, once, n, term.Text())
+				}
 			}
 		})
 	}
