@@ -6,8 +6,11 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync/atomic"
 
 	"github.com/spf13/cobra"
+
+	"github.com/wherry-ml/wherry/cmd/wherry/screen"
 )
 
 // globals is what every command is given: streams, the flags that all share, and
@@ -23,6 +26,7 @@ type globals struct {
 	Verbose bool
 	Home    string // WHERRY_HOME, absolute
 
+	tree   atomic.Pointer[screen.Screen] // that was on Err last: notes go above it
 	opened opened
 }
 
