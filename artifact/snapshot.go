@@ -107,6 +107,9 @@ func (n *snapshot) take(ctx context.Context, source string, again bool) (err err
 	}
 	n.object.finish()
 	n.store.reached("hashed")
+	if err := n.store.pin(n.object.sum); err != nil {
+		return err
+	}
 	there, err := n.store.has(ctx, n.object)
 	if err != nil {
 		return err

@@ -25,6 +25,9 @@ type Store struct {
 	listed   sync.Mutex
 	listings map[string]*listing // by digest
 
+	holding sync.Mutex
+	hold    *stage // see Hold; may be nil
+
 	at   func(point string)                                                   // called at points where tests crash; may be nil
 	link func(srcDir *os.File, src string, dstDir *os.File, dst string) error // linkat
 }

@@ -20,7 +20,8 @@ func (d *drive) settle(n *node) {
 		d.endCanceled(n)
 		return
 	}
-	switch v, why := n.parent.verdict(n); v {
+	v, why := n.parent.verdict(n)
+	switch v, why = d.steering.confine(n, v, why); v {
 	case wait:
 		return
 	case skip:
@@ -34,7 +35,8 @@ func (d *drive) settle(n *node) {
 		return
 	}
 	n.exec.Inputs = inputs
-	if when := n.task.When; when != nil {
+	d.steering.recall(n)
+	if when := n.task.When; when != nil && !d.steering.confined() {
 		switch ok, err := n.parent.holds(when, inputs); {
 		case err != nil:
 			d.end(n, Failed, err.Error())
@@ -46,6 +48,7 @@ func (d *drive) settle(n *node) {
 		}
 	}
 	switch {
+	case d.take(n):
 	case n.task.Iterate != nil:
 		d.openLoop(n)
 	case n.comp.Graph != nil:
@@ -78,14 +81,17 @@ func (d *drive) openLoop(n *node) {
 		n.exec.State = Running
 		n.exec.Started = time.Now()
 		d.change(n)
-		d.note("%s: a loop over %d items", n.exec.Path, len(items))
+		d.noteOn(n, ": a loop over %d items", len(items))
 	}
 	n.inner = newLoop(n, items)
 	if len(items) == 0 {
 		d.close(n.inner)
 		return
 	}
-	d.after(func() { d.iterate(n.inner) }) // the iterations need the loop's id
+	d.after(func() { // the iterations need the loop's id
+		d.tellItems(n)
+		d.iterate(n.inner)
+	})
 }
 
 // expand adds the executions of a graph's tasks. n is nil for the root.
@@ -212,6 +218,10 @@ func (d *drive) rekey(n *node) {
 // key, if caching is on and all of them are still there.
 func (d *drive) reuse(n *node) bool {
 	d.rekey(n)
+	if why := d.steering.anew(n); why != "" {
+		n.exec.Reason = why
+		return false
+	}
 	switch {
 	case d.run.Options.Cache == CacheOff:
 		n.exec.Reason = "caching is off (--no-cache)"
@@ -236,6 +246,7 @@ func (d *drive) reuse(n *node) bool {
 		}
 		n.exec.Cached = true
 		n.exec.Outputs = entry.Outputs
+		n.exec.Source = entry.Execution
 		n.exec.Started = time.Now()
 		n.exec.Reason = same + entry.Run
 		d.end(n, Succeeded, "")
@@ -285,7 +296,7 @@ func (d *drive) why(n *node, read *PastReads) string {
 // failWith ends an execution that could not be run at all, unless it was for want of
 // an image or a layer and the retry policy grants another try.
 func (d *drive) failWith(n *node, err error) {
-	if d.unavailable(err) {
+	if d.unavailable(err) || d.noRoom(err) {
 		return
 	}
 	text := describeError(err)

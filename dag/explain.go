@@ -20,8 +20,8 @@ type PastKey struct {
 	Sources   []SourceRead // nil: not known
 }
 
-// Change is one thing that differs between two executions of a task.
-type Change struct {
+// Difference is one thing that differs between two executions of a task.
+type Difference struct {
 	What   string `json:"what"` // "parameter lr", "/app/train.py line 3"
 	Before string `json:"before"`
 	After  string `json:"after"`
@@ -39,8 +39,8 @@ type Snapshots interface {
 // task: parameters, artifacts with the task that they come from, images, code line
 // by line, files of mounted sources. before is the earlier one's run, for its code;
 // nil: not known.
-func Explain(ctx context.Context, run *Run, x *Execution, past *PastKey, before *Run, store Snapshots) []Change {
-	var changes []Change
+func Explain(ctx context.Context, run *Run, x *Execution, past *PastKey, before *Run, store Snapshots) []Difference {
+	var changes []Difference
 	names := slices.Collect(maps.Keys(union(past.Parts, x.KeyParts)))
 	slices.SortFunc(names, byTelling)
 	for _, name := range names {
@@ -55,7 +55,7 @@ func Explain(ctx context.Context, run *Run, x *Execution, past *PastKey, before 
 				continue
 			}
 		}
-		c := Change{What: name, Before: partWord(old), After: partWord(now), From: origin(run, x, name)}
+		c := Difference{What: name, Before: partWord(old), After: partWord(now), From: origin(run, x, name)}
 		if strings.HasPrefix(name, "after ") {
 			c.Before, c.After = "as before", "did something else"
 		}
@@ -119,7 +119,7 @@ func (p *Pipeline) graphOf(at string) *Graph {
 }
 
 // changesOfSource lists the files that differ between two snapshots of a source.
-func changesOfSource(ctx context.Context, store Snapshots, target, old, now string, reads []SourceRead) []Change {
+func changesOfSource(ctx context.Context, store Snapshots, target, old, now string, reads []SourceRead) []Difference {
 	before, err1 := store.Files(ctx, old)
 	after, err2 := store.Files(ctx, now)
 	if err1 != nil || err2 != nil {
@@ -131,12 +131,12 @@ func changesOfSource(ctx context.Context, store Snapshots, target, old, now stri
 			opened = func(name string) bool { return slices.Contains(r.Opened, name) }
 		}
 	}
-	var changes []Change
+	var changes []Difference
 	for _, name := range sortedKeys(union(before, after)) {
 		if before[name] == after[name] {
 			continue
 		}
-		c := Change{What: filepath.Join(target, name)}
+		c := Difference{What: filepath.Join(target, name)}
 		switch {
 		case before[name] == "":
 			c.Before, c.After = "(none)", "new"
@@ -189,14 +189,14 @@ func firstDifference(before, after string) (n int, old, now string) {
 
 // codeChange shows the line of a command or its arguments that changed: of an SDK's
 // component that is its source.
-func codeChange(run *Run, x *Execution, before *Run, past *PastKey, part string) (Change, bool) {
+func codeChange(run *Run, x *Execution, before *Run, past *PastKey, part string) (Difference, bool) {
 	which := part[strings.LastIndexByte(part, ' ')+1:]
 	if which != "command" && which != "args" || before == nil {
-		return Change{}, false
+		return Difference{}, false
 	}
 	old, now := before.Pipeline.Components[past.Component], run.Pipeline.Components[x.Component]
 	if old == nil || now == nil || old.Pod == nil || now.Pod == nil || len(old.Pod.Containers) != 1 || len(now.Pod.Containers) != 1 {
-		return Change{}, false
+		return Difference{}, false
 	}
 	text := func(c *Container) []string {
 		if which == "command" {
@@ -212,8 +212,8 @@ func codeChange(run *Run, x *Execution, before *Run, past *PastKey, part string)
 			if strings.Contains(x+y, "\n") {
 				what = fmt.Sprintf("code line %d", n)
 			}
-			return Change{What: what, Before: from, After: to}, true
+			return Difference{What: what, Before: from, After: to}, true
 		}
 	}
-	return Change{}, false
+	return Difference{}, false
 }

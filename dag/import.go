@@ -34,10 +34,12 @@ func (d *drive) importArtifact(n *node) {
 	n.exec.Started = time.Now()
 	n.exec.Reason = "import " + redact.URL(a.URI)
 	n.phase = phaseLive
+	anew := d.steering.anew(n)
 	d.change(n)
 	d.after(func() {
 		d.spawn(func() func() {
-			got, reason, err := d.bringIn(n.exec.Path, from, a, spec.Reimport)
+			got, reason, err := d.bringIn(n.exec.Path, from, a, spec.Reimport || anew != "")
+			reason = orElse(anew, reason)
 			return func() { d.imported(n, got, reason, err) }
 		})
 	})

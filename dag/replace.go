@@ -36,7 +36,6 @@ func (r *Replacement) Ready() <-chan struct{} { return r.ready }
 // offered is a running step of the older run.
 type offered struct {
 	key, base string // base: see Reads
-	reuse     bool   // its outputs will be found in the cache
 	stop      func() // asks the older run to stop it
 	ended     chan struct{}
 	sources   []Mount      // of the older run: its sources
@@ -77,7 +76,6 @@ func (d *drive) giveWay(r *Replacement) {
 		}
 		n.offer = &offered{
 			key: n.exec.Key, base: baseKey(d.run, n.exec.KeyParts), stop: d.stopOffered(n), ended: make(chan struct{}),
-			reuse:   d.run.Options.Cache == CacheOn || d.run.Options.Cache == CacheFormat && n.task.Cache,
 			sources: d.run.Options.Mounts, views: n.views,
 		}
 		r.steps[n.exec.Path] = n.offer
@@ -156,7 +154,7 @@ func (r *Replacement) drop(match func(path string) bool) []*offered {
 	return out
 }
 
-// dropAll drops everything, wanted or not.
+// dropAll drops everything, wanted or not: the newer run is over.
 func (r *Replacement) dropAll() {
 	if r == nil {
 		return
@@ -221,14 +219,14 @@ func (d *drive) awaitOffers(n *node, list []*offered) {
 // known: it has the same key, or the same but for sources, of which it has read nothing
 // so far that differs. When it has ended, reuse knows for certain.
 func (d *drive) claimStep(n *node) *offered {
-	if d.run.Options.Cache == CacheOff || d.run.Options.Cache == CacheFormat && !n.task.Cache {
+	if d.steering.anew(n) != "" || d.run.Options.Cache == CacheOff || !n.task.Cache && d.run.Options.Cache != CacheOn {
 		return nil
 	}
 	r := d.Replaces
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	o := r.steps[n.exec.Path]
-	if o == nil || o.asked || o.over() || !o.reuse || o.key != n.exec.Key && !d.readsTheSame(n, o) {
+	if o == nil || o.asked || o.over() || o.key != n.exec.Key && !d.readsTheSame(n, o) {
 		return nil
 	}
 	o.wanted = true

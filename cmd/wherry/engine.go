@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"time"
@@ -36,6 +37,9 @@ func (g *globals) close() {
 	}
 	if g.opened.db != nil {
 		_ = g.opened.db.Close()
+	}
+	if g.opened.store != nil { // last: what it holds is on record by now
+		_ = g.opened.store.Close()
 	}
 }
 
@@ -130,8 +134,16 @@ func (g *globals) note(text string) {
 		}
 	}
 	if !g.Quiet {
-		fmt.Fprintln(g.Err, text)
+		fmt.Fprintln(g.words(), text)
 	}
+}
+
+// words is where words for people go: Err, above the tree where one is on it.
+func (g *globals) words() io.Writer {
+	if tree := g.tree.Load(); tree != nil {
+		return tree
+	}
+	return g.Err
 }
 
 // ping explains what else there is where no engine answers.
@@ -155,6 +167,9 @@ func (g *globals) driver(ctx context.Context, run string, o dag.RunOptions, obse
 	}
 	store, err := g.artifacts()
 	if err != nil {
+		return nil, nil, err
+	}
+	if err := store.Hold(); err != nil { // gc spares what this run brings in from now on
 		return nil, nil, err
 	}
 	backend, err := g.trustingBackend(ctx, o.Backend, o.Trust)

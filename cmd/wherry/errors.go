@@ -66,7 +66,7 @@ func exitCode(err error) int {
 		return exitCanceled
 	case is[*runner.UnavailableError](err):
 		return exitBackend
-	case is[*usageError](err), is[*source.Error](err), is[*dag.ParameterError](err), is[*mountError](err),
+	case is[*usageError](err), is[*source.Error](err), is[*dag.ParameterError](err), is[*dag.TaskPathError](err), is[*mountError](err),
 		is[*queue.OversizedError](err), is[*sqlite.NotFoundError](err), is[*sqlite.AmbiguousError](err),
 		is[*runner.UnsupportedError](err), is[*artifact.SpecialFileError](err),
 		strings.HasPrefix(err.Error(), "unknown command"):
@@ -96,14 +96,15 @@ func (g *globals) report(err error) int {
 	if errors.Is(err, errInterrupted) && !is[*interruptedError](err) {
 		err = errInterrupted // whatever it broke off
 	}
-	fmt.Fprintf(g.Err, "wherry: %v\n", err)
+	out := g.words()
+	fmt.Fprintf(out, "wherry: %v\n", err)
 	if e, ok := errors.AsType[*source.Error](err); ok {
 		if excerpt := e.Excerpt(100); excerpt != "" {
-			fmt.Fprintln(g.Err, excerpt)
+			fmt.Fprintln(out, excerpt)
 		}
 	}
 	if next := nextStep(err, code); next != "" {
-		fmt.Fprintf(g.Err, "try: %s\n", next)
+		fmt.Fprintf(out, "try: %s\n", next)
 	}
 	return code
 }

@@ -29,12 +29,12 @@ come from, images, code, lines of mounted files.`,
 
 // explained is why one task ran or did not.
 type explained struct {
-	Path     string       `json:"path"`
-	State    dag.State    `json:"state"`
-	Cached   bool         `json:"cached"`
-	Reason   string       `json:"reason"`
-	Compared string       `json:"compared,omitempty"` // run of the execution before
-	Changes  []dag.Change `json:"changes"`
+	Path     string           `json:"path"`
+	State    dag.State        `json:"state"`
+	Cached   bool             `json:"cached"`
+	Reason   string           `json:"reason"`
+	Compared string           `json:"compared,omitempty"` // run of the execution before
+	Changes  []dag.Difference `json:"changes"`
 }
 
 func (g *globals) explain(ctx context.Context, ref string) error {
@@ -70,7 +70,7 @@ func (g *globals) explain(ctx context.Context, ref string) error {
 }
 
 func (g *globals) explainTask(ctx context.Context, db *sqlite.DB, run *dag.Run, x *dag.Execution) (explained, error) {
-	e := explained{Path: x.Path, State: x.State, Cached: x.Cached, Reason: x.Reason, Changes: []dag.Change{}}
+	e := explained{Path: x.Path, State: x.State, Cached: x.Cached, Reason: x.Reason, Changes: []dag.Difference{}}
 	if len(x.KeyParts) == 0 {
 		return e, nil
 	}

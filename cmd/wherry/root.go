@@ -7,8 +7,11 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/spf13/cobra"
+
+	"github.com/wherry-ml/wherry/cmd/wherry/screen"
 )
 
 // globals is what every command is given: streams, the flags that all share, and
@@ -24,6 +27,7 @@ type globals struct {
 	Verbose bool
 	Home    string // WHERRY_HOME, absolute
 
+	tree   atomic.Pointer[screen.Screen] // that was on Err last: notes go above it
 	opened opened
 	said   *sync.Map // notes that are not said again; nil: all are
 }
@@ -58,8 +62,9 @@ to IR YAML) and kind: Pipeline with a workflowSpec. No cluster, no account.`,
 		return &usageError{msg: err.Error(), mend: c.CommandPath() + " --help"}
 	})
 	cmd.AddCommand(
-		newRunCmd(g), newResumeCmd(g), newGetCmd(g), newDescribeCmd(g), newLogsCmd(g),
-		newCancelCmd(g), newExplainCmd(g), newLineageCmd(g), newDoctorCmd(g), newInitCmd(g), newVersionCmd(g),
+		newRunCmd(g), newResumeCmd(g), newRerunCmd(g), newGetCmd(g), newDescribeCmd(g), newLogsCmd(g),
+		newCancelCmd(g), newExplainCmd(g), newDiffCmd(g), newLineageCmd(g), newDoctorCmd(g), newGCCmd(g), newDeleteCmd(g),
+		newInitCmd(g), newVersionCmd(g),
 	)
 	for _, c := range cmd.Commands() {
 		c.Args = usageArgs(c.Args)

@@ -33,8 +33,8 @@ type runFlags struct {
 	network     string
 	python      pythonFlags
 	maxParallel int
-	cache       bool
-	noCache     bool
+	cache       cacheFlags
+	from        []string
 	noLayers    bool
 	dryRun      bool
 	detach      bool
@@ -57,6 +57,7 @@ in a folder above it, says what image names mean here, what is mounted, and more
   wherry run pipeline.yaml -p learning_rate=0.1 -v ./src:/app:ro
   wherry run pipeline.py                  # compiled with your kfp
   wherry run steps.py --component train -p epochs=3
+  wherry run pipeline.yaml --from train   # train and what follows, cached or not
   wherry run pipeline.yaml --dry-run
   wherry run pipeline.yaml --watch -v ./src:/app:ro   # again with each save
   wherry run pipeline.yaml -o json | jq .run.outputs`,
@@ -80,8 +81,8 @@ in a folder above it, says what image names mean here, what is mounted, and more
 	fl.StringVar(&f.platform, "platform", "", "`OS/ARCH` of the images, such as linux/amd64")
 	fl.StringVar(&f.network, "network", "on", "`MODE` of the steps' network: on or none")
 	fl.IntVar(&f.maxParallel, "max-parallel", 0, "run at most `N` steps at once (0: as many as fit)")
-	fl.BoolVar(&f.cache, "cache", false, "use the cache, whatever the file says")
-	fl.BoolVar(&f.noCache, "no-cache", false, "run every step, cached or not")
+	f.cache.add(fl)
+	fl.StringArrayVar(&f.from, "from", nil, "run `TASK` and all that depends on it anew, cached or not (repeatable)")
 	fl.BoolVar(&f.noLayers, "no-layers", false, "run commands as they are written: a step that installs packages does so every time")
 	fl.BoolVar(&f.dryRun, "dry-run", false, "read, check and print the plan; needs no engine and changes nothing")
 	f.python.add(fl)
@@ -104,27 +105,37 @@ func (g *globals) runPipeline(ctx context.Context, f runFlags) error {
 		return err
 	}
 	if f.dryRun {
-		if err := dag.CheckGiven(job.run); err != nil {
-			job.run.Pipeline.Notes = append(job.run.Pipeline.Notes, "needs: "+err.Error()+"; try: "+hintText(err))
-		}
-		noteMayNeed(job.run)
-		return g.printPlan(job)
+		return g.showPlan(job)
 	}
+	return g.startRun(ctx, job, f.detach)
+}
+
+// showPlan prints what a run would do.
+func (g *globals) showPlan(job *job) error {
+	if err := dag.CheckGiven(job.run); err != nil {
+		job.run.Pipeline.Notes = append(job.run.Pipeline.Notes, "needs: "+err.Error()+"; try: "+hintText(err))
+	}
+	noteMayNeed(job.run)
+	return g.printPlan(job)
+}
+
+// startRun begins a prepared run and drives it to its end.
+func (g *globals) startRun(ctx context.Context, job *job, detach bool) error {
 	p := newProgress(g)
-	driver, lock, err := g.begin(ctx, f, job, p)
+	driver, lock, err := g.begin(ctx, job, p)
 	if err != nil {
 		return err
 	}
 	defer lock.Close()
-	if f.detach {
+	if detach {
 		return g.detach(job.run.ID, lock)
 	}
-	return g.drive(ctx, driver, job.run.ID, p)
+	return g.drive(ctx, driver, lock, job.run.ID, p)
 }
 
-// begin checks a prepared run against the backend, snapshots its sources and stores
-// it. The caller drives it, and then closes its lock.
-func (g *globals) begin(ctx context.Context, f runFlags, job *job, p *progress) (*dag.Driver, *runLock, error) {
+// begin checks a prepared run against what is there to run it, snapshots its sources
+// and stores it. The caller drives it, and then closes its lock.
+func (g *globals) begin(ctx context.Context, job *job, p *progress) (*dag.Driver, *runLock, error) {
 	run := job.run
 	driver, q, err := g.driver(ctx, run.ID, run.Options, p.observe)
 	if err != nil {
@@ -153,13 +164,13 @@ func (g *globals) begin(ctx context.Context, f runFlags, job *job, p *progress) 
 		g.note("note: " + strings.ReplaceAll(strings.TrimSpace(n), "\n", "\n      "))
 	}
 	if !driver.Backend.Features().Limits && hasLimits(run.Pipeline) {
-		g.note("note: the " + f.backend + " backend can't enforce CPU and memory limits; they only count for the queue")
+		g.note("note: the " + run.Options.Backend + " backend can't enforce CPU and memory limits; they only count for the queue")
 	}
 	g.nameInterrupted(ctx)
 	if err := reclaim(ctx, driver.Backend, q); err != nil {
 		return nil, nil, err
 	}
-	lock, err := g.lockRun(run.ID)
+	lock, err := g.lockRun(ctx, run.ID)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -178,8 +189,8 @@ type job struct {
 
 // prepareRun reads and checks everything that a run is made of.
 func (g *globals) prepareRun(ctx context.Context, f runFlags) (*job, error) {
-	if f.cache && f.noCache {
-		return nil, &usageError{msg: "--cache and --no-cache exclude each other"}
+	if err := f.cache.check(); err != nil {
+		return nil, err
 	}
 	if !slices.Contains(backendNames, f.backend) {
 		return nil, &usageError{msg: fmt.Sprintf("unknown backend %q", f.backend), mend: "--backend docker or --backend process"}
@@ -197,6 +208,9 @@ func (g *globals) prepareRun(ctx context.Context, f runFlags) (*job, error) {
 		return nil, err
 	}
 	options.Images = aliases(l.pipeline, proj)
+	if err := steer(l.pipeline, &options, f.cache.tasks, f.from); err != nil {
+		return nil, err
+	}
 	parameters, err := bindParameters(l.pipeline, f, proj)
 	if err != nil {
 		return nil, err
@@ -214,13 +228,7 @@ func (g *globals) prepareRun(ctx context.Context, f runFlags) (*job, error) {
 
 // runOptions merges wherry.yaml and flags; flags win.
 func runOptions(f runFlags, proj *project) (dag.RunOptions, []string, error) {
-	o := dag.RunOptions{Backend: f.backend, MaxParallel: f.maxParallel, Platform: f.platform, Trust: proj.Trust, NoLayers: f.noLayers}
-	switch {
-	case f.cache:
-		o.Cache = dag.CacheOn
-	case f.noCache:
-		o.Cache = dag.CacheOff
-	}
+	o := dag.RunOptions{Backend: f.backend, MaxParallel: f.maxParallel, Platform: f.platform, Trust: proj.Trust, NoLayers: f.noLayers, Cache: f.cache.mode()}
 	switch f.network {
 	case "on":
 	case "none":

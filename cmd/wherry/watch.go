@@ -45,6 +45,7 @@ type watched struct {
 	cancel   context.CancelCauseFunc
 	replace  chan *dag.Replacement
 	replaced bool          // a newer run has taken its place
+	shut     sync.Once     // closes p
 	over     chan struct{} // closed after what follows was set
 
 	executions []*dag.Execution
@@ -144,7 +145,7 @@ func (s *watching) failed(ctx context.Context, err error) error {
 // where that has not ended.
 func (s *watching) start(ctx context.Context, job *job, saved time.Time) error {
 	p := newProgress(s.globals)
-	driver, lock, err := s.begin(ctx, s.f, job, p)
+	driver, lock, err := s.begin(ctx, job, p)
 	if err != nil {
 		return err
 	}
@@ -154,10 +155,11 @@ func (s *watching) start(ctx context.Context, job *job, saved time.Time) error {
 	}
 	driver.Replace, driver.Replaces = c.replace, s.giveWay()
 	s.current, s.last = c, c.run.ID
-	p.await()
+	driver.Beat = lock.beat
+	p.await(driver.Backend.Logs)
 	go func() {
 		run, executions, err := driver.Drive(runCtx, job.run.ID)
-		p.close()
+		c.shut.Do(func() { p.close(false) })
 		cancel(nil)
 		_ = lock.Close()
 		if run != nil {
@@ -184,6 +186,7 @@ func (s *watching) giveWay() *dag.Replacement {
 	case <-r.Ready():
 		c.replaced = true
 		c.p.mute()
+		c.shut.Do(func() { c.p.close(true) })
 		return r
 	case <-c.over: // by itself
 		return nil
@@ -257,8 +260,8 @@ func (s *watching) key(ctx context.Context, key byte) (quit bool, err error) {
 
 // printLogs prints what the last run's steps have written so far.
 func (s *watching) printLogs(ctx context.Context) {
-	quiet := *s.globals
-	quiet.Out = s.Err // stdout is for results
+	words := s.words() // stdout is for results
+	quiet := &globals{Out: words, Err: words, Getenv: s.Getenv, Home: s.Home, opened: s.opened}
 	if err := quiet.logs(ctx, s.last, logsFlags{tail: 200}); err != nil {
 		s.line(fmt.Sprintf("logs: %v", err))
 	}

@@ -26,7 +26,7 @@ func (s *watching) sayChanged(set watch.Set) {
 // line prints a line of the watch itself; unlike a note it is said each time.
 func (s *watching) line(text string) {
 	if !s.Quiet {
-		fmt.Fprintln(s.Err, text)
+		fmt.Fprintln(s.words(), text)
 	}
 }
 
@@ -47,8 +47,7 @@ func (s *watching) printWatched(c *watched) error {
 			return err
 		}
 	} else if c.run.State == dag.Succeeded {
-		printTaskOutputs(s.Out, c.executions)
-		printMetrics(s.Out, c.executions)
+		printFindings(s.Out, c.run, c.executions)
 	}
 	if c.replaced {
 		return nil
@@ -61,7 +60,7 @@ func (s *watching) printWatched(c *watched) error {
 		return &workError{state: c.run.State, msg: "canceled"}
 	}
 	if mend := failureMend(c.run, c.executions); !s.Quiet {
-		fmt.Fprintf(s.Err, "try: %s\n", mend)
+		fmt.Fprintf(s.words(), "try: %s\n", mend)
 	}
 	return &workError{state: c.run.State, msg: c.run.Error}
 }

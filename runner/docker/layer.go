@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 	"time"
@@ -260,18 +261,27 @@ func removeLayer(ctx context.Context, e *engine, name string) error {
 // sweepLayers removes the builds that a wherry of this home has left behind: those
 // whose lock is free. What it can't do is left for the next time.
 func (b *Backend) sweepLayers(ctx context.Context, e *engine) {
-	list, err := e.ContainerList(ctx, container.ListOptions{All: true, Filters: filters.NewArgs(filters.Arg("label", labelLayerHome+"="+b.cfg.Home))})
-	if err != nil {
-		return
+	for name, unlock := range b.leftLayers(ctx, e) {
+		_ = removeLayer(ctx, e, name)
+		unlock()
 	}
-	for _, c := range list {
-		derivation := c.Labels[labelLayer]
-		if derivation == "" || len(c.Names) == 0 {
-			continue
+}
+
+// leftLayers yields the containers of such builds with their locks held.
+func (b *Backend) leftLayers(ctx context.Context, e *engine) iter.Seq2[string, func()] {
+	return func(yield func(string, func()) bool) {
+		list, err := e.ContainerList(ctx, container.ListOptions{All: true, Filters: filters.NewArgs(filters.Arg("label", labelLayerHome+"="+b.cfg.Home))})
+		if err != nil {
+			return
 		}
-		if unlock, free := b.tryBuildLock(derivation); free {
-			_ = removeLayer(ctx, e, strings.TrimPrefix(c.Names[0], "/"))
-			unlock()
+		for _, c := range list {
+			derivation := c.Labels[labelLayer]
+			if derivation == "" || len(c.Names) == 0 {
+				continue
+			}
+			if unlock, free := b.tryBuildLock(derivation); free && !yield(strings.TrimPrefix(c.Names[0], "/"), unlock) {
+				return
+			}
 		}
 	}
 }
