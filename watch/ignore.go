@@ -3,14 +3,19 @@ package watch
 import "strings"
 
 // leftBehind reports whether something of this name is an editor's or a tool's own,
-// and never what a step is made of: swap and lock files, backups, Python's and version
-// control's folders.
+// and never what a save is about.
 func leftBehind(name string) bool {
 	switch name {
 	case ".git", ".hg", ".svn", ".jj", "__pycache__", ".ipynb_checkpoints", ".DS_Store":
 		return true
 	}
-	for _, suffix := range []string{"~", ".pyc", "___jb_tmp___", "___jb_old___", ".kate-swp", ".crswap"} {
+	return strings.HasSuffix(name, ".pyc") || EditorFile(name)
+}
+
+// EditorFile reports whether a file of this name is what an editor keeps beside a file
+// that it has open: a swap or lock file, a backup, a half written copy.
+func EditorFile(name string) bool {
+	for _, suffix := range []string{"~", "___jb_tmp___", "___jb_old___", ".kate-swp", ".crswap"} {
 		if strings.HasSuffix(name, suffix) {
 			return true
 		}

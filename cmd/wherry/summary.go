@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -12,10 +13,15 @@ import (
 
 	"github.com/wherry-ml/wherry/artifact"
 	"github.com/wherry-ml/wherry/dag"
+	"github.com/wherry-ml/wherry/watch"
 )
 
 func snapshotOptions(g *globals) artifact.SnapshotOptions {
-	return artifact.SnapshotOptions{Note: g.note}
+	return artifact.SnapshotOptions{
+		Note: g.note,
+		// A file that an editor has open is no other source, though there is a swap file beside it.
+		Skip: func(rel string, _ bool) bool { return watch.EditorFile(path.Base(rel)) },
+	}
 }
 
 // printResult prints how a run ended, for a program or for a person, and returns

@@ -1,12 +1,9 @@
 package main
 
 import (
-	"os"
+	"cmp"
 	"path/filepath"
 	"strings"
-
-	"github.com/moby/patternmatcher"
-	"github.com/moby/patternmatcher/ignorefile"
 
 	"github.com/wherry-ml/wherry/dag"
 	"github.com/wherry-ml/wherry/watch"
@@ -89,32 +86,9 @@ func (t *targetList) builds(j *job, proj *project) {
 		}
 		t.file(b.Requirements.File)
 		if b.Context != "" {
-			t.add(b.Context, dockerIgnored(b.Context))
+			skip, _ := dockerIgnored(b.Context, cmp.Or(b.Dockerfile, "Dockerfile")) // the build says what is wrong with it
+			t.add(b.Context, skip)
 		}
-	}
-}
-
-// dockerIgnored returns what a context's .dockerignore leaves out; nil: nothing.
-func dockerIgnored(context string) func(rel string, dir bool) bool {
-	f, err := os.Open(filepath.Join(context, ".dockerignore"))
-	if err != nil {
-		return nil
-	}
-	defer f.Close()
-	patterns, err := ignorefile.ReadAll(f)
-	if err != nil {
-		return nil
-	}
-	m, err := patternmatcher.New(patterns)
-	if err != nil {
-		return nil
-	}
-	return func(rel string, dir bool) bool {
-		if dir && m.Exclusions() {
-			return false // something in it may count after all
-		}
-		out, err := m.MatchesOrParentMatches(filepath.FromSlash(rel))
-		return err == nil && out
 	}
 }
 
