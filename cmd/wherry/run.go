@@ -52,6 +52,12 @@ once as the machine has room for. A task whose image, command, inputs and mounte
 sources have not changed is taken from the cache. A wherry.yaml beside the file, or
 in a folder above it, says what image names mean here, what is mounted, and more.
 
+With --watch it stays, and runs the file again when something that the run is made of is
+saved: the file, what a .py imports and reads, :ro sources, wherry.yaml, parameter files,
+what images are built from, files that are imported. Steps that still run and are not
+affected go on. It ends with Ctrl-C or q, as its last run did; with -o json there is a
+line for each run.
+
 ` + givenHelp,
 		Example: `  wherry run pipeline.yaml
   wherry run pipeline.yaml -p learning_rate=0.1 -v ./src:/app:ro
