@@ -3,6 +3,7 @@ package watch
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -307,6 +308,37 @@ func TestManyFiles(t *testing.T) {
 	}
 	if set := <-w.Changes(); len(set.Paths) != 5000 {
 		t.Errorf("the first set has %d files, want all 5,000", len(set.Paths))
+	}
+}
+
+// TestCheckout: git changes 5,000 files, which is one change set.
+func TestCheckout(t *testing.T) {
+	if _, err := exec.LookPath("git"); err != nil {
+		t.Skip("there is no git here")
+	}
+	s := begin(t, []string{"src/"}, Options{})
+	git := func(args ...string) {
+		t.Helper()
+		cmd := exec.Command("git", append([]string{"-C", s.dir, "-c", "user.name=n", "-c", "user.email=n@example.com", "-c", "gc.auto=0"}, args...)...)
+		cmd.Env = append(os.Environ(), "GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_SYSTEM=/dev/null")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("git %s: %v\n%s", args[0], err, out)
+		}
+	}
+	all := func(text string) {
+		for i := range 5000 {
+			s.write(fmt.Sprintf("src/%d/%d.py", i%50, i), text)
+		}
+		git("add", "-A")
+		git("commit", "-q", "-m", text)
+	}
+	git("init", "-q")
+	all("one")
+	all("another")
+	s.Watch([]Target{{Path: s.path("src")}}, time.Time{})
+	git("checkout", "-q", "HEAD~1")
+	if set := <-s.Changes(); len(set.Paths) != 5000 {
+		t.Errorf("the first change set has %d files, want all 5,000", len(set.Paths))
 	}
 }
 

@@ -210,8 +210,11 @@ func (s *watching) shown(c *watched) error {
 	if c.err == nil {
 		return s.printWatched(c)
 	}
-	err := &interruptedError{run: c.run.ID, err: c.err}
-	if !errors.Is(c.err, dag.ErrHangup) {
+	err := c.err
+	if !is[*dag.TakenOverError](err) {
+		err = &interruptedError{run: c.run.ID, err: c.err}
+	}
+	if !errors.Is(err, dag.ErrHangup) {
 		s.report(err)
 	}
 	return err
@@ -228,7 +231,10 @@ func (s *watching) quit(cause error) error {
 	for s.current != nil || len(s.older) > 0 {
 		s.finish(<-s.ended)
 	}
-	if s.code == exitOK {
+	switch {
+	case errors.Is(cause, dag.ErrHangup):
+		return cause
+	case s.code == exitOK:
 		return nil
 	}
 	return &watchEnded{code: s.code}
