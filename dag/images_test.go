@@ -123,3 +123,16 @@ func TestCancelWhileLayerRetries(t *testing.T) {
 		s.clean()
 	})
 }
+
+// TestLayerOffline: a run without a network asks for layers that are there.
+func TestLayerOffline(t *testing.T) {
+	play(t, func(s *stage) {
+		s.create("r1", layeredSteps("a"))
+		s.create("r2", layeredSteps("a"), func(r *Run) { r.Options.Network, r.Options.Cache = runner.NetworkNone, CacheOff })
+		s.drive("r1")
+		s.drive("r2")
+		if b := s.backend.builds; len(b) != 2 || b[0].Offline || !b[1].Offline {
+			s.t.Errorf("%+v", b)
+		}
+	})
+}

@@ -153,6 +153,7 @@ type BuildSpec struct {
 	Dockerfile string // path in Context; empty: Dockerfile
 	CABundle   string // PEM file on this machine given to the build; may be empty
 	Derivation string // digest of all that decides the result; computed by the caller
+	Offline    bool   // a layer is only found, never made: that takes the network
 }
 
 // Pod is what a backend runs: one attempt of a task, one trial's job, one

@@ -80,6 +80,7 @@ func CleanUp(home string) {
 	if ids, err := Containers(home); err == nil && len(ids) > 0 {
 		_ = exec.Command("docker", append([]string{"rm", "-fv"}, ids...)...).Run()
 	}
+	_ = exec.Command("docker", "volume", "rm", "-f", "wherry-"+HomeID(home)+"-pip-cache").Run()
 	if names, err := Volumes(home); err == nil && len(names) > 0 {
 		_ = exec.Command("docker", append([]string{"volume", "rm", "-f"}, names...)...).Run()
 	}

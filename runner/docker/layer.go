@@ -17,8 +17,9 @@ import (
 )
 
 // pipCache is the volume that holds what pip has downloaded and built, for all
-// layers of all homes: a large wheel is fetched once.
-const pipCache = "wherry-pip-cache"
+// layers of this home: a large wheel is fetched once. What packages run while they
+// are built can write to it, so that no other home reads it.
+func (b *Backend) pipCache() string { return "wherry-" + b.cfg.Home + "-pip-cache" }
 
 // pipCachePath is where a layer's build sees pipCache. An empty folder of this
 // name stays in the image.
@@ -30,6 +31,10 @@ const pipCachePath = "/var/cache/wherry-pip"
 // want the same at once install it once, and what one that died has begun is
 // taken up by the next.
 func (b *Backend) buildLayer(ctx context.Context, e *engine, spec runner.BuildSpec, log func(string)) error {
+	if spec.Offline {
+		return &runner.ImageError{Image: spec.Name, Mend: "run it once without --network none: then the layer is there, and no network is needed",
+			Err: fmt.Errorf("to install %s needs the network once, and the run has none", strings.Join(packagesOf(spec.Layer), " "))}
+	}
 	log("pip install " + strings.Join(packagesOf(spec.Layer), " "))
 	b.sweepLayers(ctx, e)
 	base, err := e.ImageInspect(ctx, spec.Base)
@@ -144,8 +149,9 @@ func (b *Backend) startLayer(ctx context.Context, e *engine, spec runner.BuildSp
 		config.User = "0"
 	}
 	host := &container.HostConfig{
-		LogConfig: logOptions(),
-		Mounts:    []mount.Mount{{Type: mount.TypeVolume, Source: pipCache, Target: pipCachePath}},
+		LogConfig: logOptions(), SecurityOpt: []string{"no-new-privileges"},
+		Mounts: []mount.Mount{{Type: mount.TypeVolume, Source: b.pipCache(), Target: pipCachePath,
+			VolumeOptions: &mount.VolumeOptions{Labels: map[string]string{labelLayerHome: b.cfg.Home}}}},
 	}
 	_, err := e.ContainerCreate(ctx, config, host, nil, platform(spec.Platform), name)
 	switch {
