@@ -86,6 +86,13 @@ type VolumeRemover interface {
 	RemoveVolume(ctx context.Context, name string) error
 }
 
+// Sweeper is a backend on which a process that died can leave what belongs to no pod.
+type Sweeper interface {
+	// Sweep removes that of this home. What it can't remove is left for the next
+	// time.
+	Sweep(ctx context.Context)
+}
+
 // Checker is a backend that can say before anything starts what it would refuse.
 type Checker interface {
 	// Check returns the *UnsupportedError that Ensure would return for the pod,

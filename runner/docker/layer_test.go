@@ -301,6 +301,23 @@ func TestLayerLeftBehind(t *testing.T) {
 	if n := layerContainers(t, b); len(n) != 2 {
 		t.Fatalf("left %q", n)
 	}
+	unlock, err := b.lockBuild(t.Context(), other.Derivation, func(string) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	third := spec
+	third.Derivation += "-third"
+	leave(third)
+	free, err := b.lockBuild(t.Context(), spec.Derivation, func(string) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.Sweep(t.Context()) // as a driver does that connects
+	if n := layerContainers(t, b); len(n) != 2 || slices.Contains(n, "/"+layerContainer(third.Derivation)) {
+		t.Errorf("after a sweep, of two builds that somebody follows and one that nobody does, %q are left", n)
+	}
+	unlock()
+	free()
 	lines := ""
 	if _, err := b.Build(t.Context(), spec, func(line string) { lines += line + "\n" }); err != nil || !strings.Contains(lines, "waiting for another") {
 		t.Errorf("%v\n%s", err, lines)
