@@ -177,7 +177,7 @@ func (e *engine) followLayer(ctx context.Context, name string, log func(string))
 		return 0, e.failed(err, "read what container %s says", name)
 	}
 	err = readLines(r, func(l runner.Line) bool {
-		if text := strings.TrimRight(string(l.Text), " \r"); text != "" {
+		if text := strings.TrimRight(string(l.Text), " \r"); text != "" && !strings.HasPrefix(text, installedSign) {
 			log(text)
 		}
 		return ctx.Err() == nil
@@ -203,6 +203,7 @@ func (e *engine) followLayer(ctx context.Context, name string, log func(string))
 func (e *engine) commitLayer(ctx context.Context, spec runner.BuildSpec, base image.InspectResponse, name string) error {
 	config := layerConfig(base)
 	config.Labels[labelDerivation] = spec.Derivation
+	config.Labels[labelInstalled] = e.installed(ctx, name)
 	config.Labels[labelLayer], config.Labels[labelLayerHome] = "", "" // or all that run from it would have those of the build
 	if spec.Layer != nil && spec.Layer.Venv {
 		config.Env = withVenv(config.Env)
@@ -211,6 +212,23 @@ func (e *engine) commitLayer(ctx context.Context, spec runner.BuildSpec, base im
 		Reference: spec.Name, Config: config, Comment: "pip install " + strings.Join(packagesOf(spec.Layer), " "),
 	})
 	return e.failed(err, "commit layer %s", spec.Name)
+}
+
+// installed is what listScript has said in a container; empty: nothing. Two machines
+// that install the same requirements at other times can be told apart by it.
+func (e *engine) installed(ctx context.Context, name string) (digest string) {
+	r, err := e.ContainerLogs(ctx, name, container.LogsOptions{ShowStdout: true, Timestamps: true, Tail: "5"})
+	if err != nil {
+		return ""
+	}
+	defer r.Close()
+	_ = readLines(r, func(l runner.Line) bool {
+		if rest, ok := strings.CutPrefix(strings.TrimSpace(string(l.Text)), installedSign); ok {
+			digest = rest
+		}
+		return true
+	})
+	return digest
 }
 
 func packagesOf(l *runner.Layer) []string {

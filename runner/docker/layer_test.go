@@ -127,6 +127,9 @@ func TestLayer(t *testing.T) {
 	e, _ := b.connect.engine(t.Context())
 	was, _ := e.ImageInspect(t.Context(), base.Ref)
 	is, _ := e.ImageInspect(t.Context(), im.Ref)
+	if d := is.Config.Labels[labelInstalled]; !strings.HasPrefix(d, "sha256:") || len(d) != 71 {
+		t.Errorf("what is installed is on record as %q", d)
+	}
 	is.Config.Labels, was.Config.Labels = nil, nil
 	if diff := cmp.Diff(was.Config, is.Config); diff != "" {
 		t.Errorf("the image's configuration changed: %s", diff)
