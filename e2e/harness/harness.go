@@ -68,7 +68,11 @@ func HomeID(home string) string {
 	if real, err := filepath.EvalSymlinks(home); err == nil {
 		home = real
 	}
-	sum := sha256.Sum256([]byte(home))
+	text := home
+	if own, err := os.ReadFile(filepath.Join(home, "id")); err == nil {
+		text += "\n" + strings.TrimSpace(string(own))
+	}
+	sum := sha256.Sum256([]byte(text))
 	return hex.EncodeToString(sum[:])[:8]
 }
 
