@@ -113,8 +113,10 @@ func lastUsed(info image.InspectResponse) time.Time {
 // noteUse lets this and other homes see that an image which was built is in use.
 // Nothing depends on its success.
 func (b *Backend) noteUse(ctx context.Context, e *engine, spec runner.BuildSpec, id string) {
-	if f, err := b.openBuildLock(spec.Derivation); err == nil {
-		f.Close()
+	if path, err := b.buildLock(spec.Derivation); err == nil {
+		if f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644); err == nil {
+			f.Close()
+		}
 	}
 	if spec.Name == "" {
 		return
@@ -130,7 +132,9 @@ func (b *Backend) volumeHoldings(ctx context.Context, e *engine, use types.DiskU
 		return nil, e.failed(err, "list volumes")
 	}
 	volumes := list.Volumes
-	if v, err := e.VolumeInspect(ctx, pipCache); err == nil {
+	cache := b.pipCache()
+	isCache := func(v *volume.Volume) bool { return v.Name == cache }
+	if v, err := e.VolumeInspect(ctx, cache); err == nil && !slices.ContainsFunc(volumes, isCache) {
 		volumes = append(volumes, &v)
 	}
 	type usage struct {
@@ -146,8 +150,8 @@ func (b *Backend) volumeHoldings(ctx context.Context, e *engine, use types.DiskU
 	var out []runner.Holding
 	for _, v := range volumes {
 		h := runner.Holding{Kind: runner.HoldingVolume, ID: v.Name, Name: v.Name, Bytes: -1, Own: true}
-		if v.Name == pipCache {
-			h.Kind, h.Own = runner.HoldingCache, false
+		if isCache(v) {
+			h.Kind = runner.HoldingCache
 		} else if v.Labels[runner.LabelPod] != "" {
 			continue // gone with its pod
 		}
