@@ -140,6 +140,7 @@ func TestTails(t *testing.T) {
 		return func(yield func(runner.Line, error) bool) {
 			if pod == "step-0" {
 				yield(runner.Line{Text: []byte("epoch 1\x1b[2J")}, nil)
+				yield(runner.Line{Text: []byte("  }")}, nil)
 				<-ctx.Done()
 				return
 			}
