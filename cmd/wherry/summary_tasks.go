@@ -77,7 +77,7 @@ func (t tally) text(saved time.Duration) string {
 func printTasks(out io.Writer, run *dag.Run, executions []*dag.Execution, saved time.Duration) {
 	all := treeOrder(executions)
 	total := newTally(all)
-	fmt.Fprintf(out, "%s\n\n", total.text(saved))
+	fmt.Fprintln(out, total.text(saved))
 	if total.total <= fullTable {
 		printTable(out, all, nil)
 		return
@@ -116,6 +116,7 @@ func tallies(all []*dag.Execution) map[string]tally {
 func printTable(out io.Writer, rows []*dag.Execution, inside map[string]tally) {
 	var table bytes.Buffer
 	defer func() {
+		fmt.Fprintln(out)
 		width := columns(out)
 		for line := range strings.Lines(table.String()) {
 			if width > 0 {
