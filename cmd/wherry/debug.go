@@ -30,7 +30,8 @@ func newDebugCmd(g *globals) *cobra.Command {
 inputs that the step had, at the same paths, and opens a shell in it, or runs COMMAND there.
 --run runs the step's own command instead, and shows how it ends. Sources that were mounted
 with :ro are those of that run. What is written as an output goes to a folder of the
-session's own; it is removed in the end, and the run on record stays as it is.`,
+session's own, $WHERRY_OUTPUTS; it is removed in the end, and the run on record stays as
+it is. In a shell, sh $WHERRY_STEP runs the step's own command.`,
 		Example: `  wherry debug last/train
   wherry debug last/train --run
   wherry debug 'nightly/for-loop-1[2]/train' -- python3 -c 'import pandas; print(pandas.__version__)'`,
@@ -177,7 +178,7 @@ func (s *debugSession) close(ctx context.Context) error {
 
 // runStep follows the step's own command to its end.
 func (s *debugSession) runStep(ctx context.Context) error {
-	s.g.note("outputs go to " + s.Outputs + " in the container, and are removed with it")
+	s.g.note("outputs go to " + s.Outputs + ", and are removed in the end")
 	for l, err := range s.Logs(ctx, s.Pod.Name, runner.LogOptions{Follow: true}) {
 		if err != nil {
 			return err

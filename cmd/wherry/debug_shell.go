@@ -23,13 +23,14 @@ func (s *debugSession) shell(ctx context.Context, command []string) error {
 	what := "the command"
 	if len(command) == 0 {
 		command, what = []string{"sh", "-c", bestShell}, "the shell"
-		s.g.note(fmt.Sprintf("the step's own command: sh %s\noutputs go to %s, and are removed with the shell", s.Script, s.Outputs))
+		s.g.note(fmt.Sprintf("the step's own command: sh $WHERRY_STEP\noutputs go to $WHERRY_OUTPUTS (%s), and are removed with the shell", s.Outputs))
 	}
 	x := runner.ExecSpec{Command: command, Stdin: s.g.In, Stdout: s.g.Out, Stderr: s.g.Err}
+	x.Env = []runner.EnvVar{{Name: "WHERRY_STEP", Value: s.Script}, {Name: "WHERRY_OUTPUTS", Value: s.Outputs}}
 	terminal := s.terminal()
 	if terminal != nil {
 		x.TTY = true
-		x.Env = []runner.EnvVar{{Name: "TERM", Value: s.g.Getenv("TERM")}}
+		x.Env = append(x.Env, runner.EnvVar{Name: "TERM", Value: s.g.Getenv("TERM")})
 		if s.Features().Isolation {
 			restore, sizes, err := rawTerminal(ctx, terminal)
 			if err != nil {
