@@ -102,7 +102,7 @@ func (s *scope) id() int64 {
 // adopt goes on with every execution that was RUNNING, and removes what ended
 // attempts have left on the engine.
 func (d *drive) adopt() error {
-	pods, err := d.watch.sync(d.ops)
+	pods, err := d.watch.sync(d.ops, d.beat)
 	if err != nil {
 		return err
 	}
@@ -172,7 +172,8 @@ func (d *drive) adoptPod(n *node, pods map[string]runner.Status) {
 		return
 	}
 	n.phase = phaseResolving
-	d.resolveImages(n, func(err error) {
+	n.look()
+	d.haveImages(n, func(err error) {
 		if err == nil {
 			err = d.measure(n)
 		}
@@ -198,7 +199,7 @@ func (d *drive) adoptPod(n *node, pods map[string]runner.Status) {
 
 // abandon ends an attempt on record that can't be started.
 func (d *drive) abandon(n *node, a *Attempt, err error) {
-	if d.unavailable(err) {
+	if d.unavailable(err) || d.noRoom(err) {
 		return
 	}
 	a.State, a.Ended, a.Error = Failed, time.Now(), err.Error()

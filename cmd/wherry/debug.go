@@ -121,7 +121,7 @@ type debugSession struct {
 // open starts the pod. That it is there is on record first, so that the next
 // command removes what a killed one left.
 func (s *debugSession) open(ctx context.Context) (err error) {
-	if s.lock, err = s.g.lockRun(s.id); err != nil {
+	if s.lock, err = s.g.lockRun(ctx, s.id); err != nil {
 		return err
 	}
 	if err := s.g.recordDebug(s.id, debugRecord{Pod: s.Pod.Name, Backend: s.backend, Volumes: s.Volumes}); err != nil {

@@ -34,8 +34,8 @@ func newRootCmd(g *globals) *cobra.Command {
 		Use:   "wherry",
 		Short: "Run ML pipelines as containers on one machine",
 		Long: `Wherry runs machine-learning pipelines as containers on one machine, from the
-files that Kubeflow users already have: compiled Kubeflow pipelines (IR YAML) and
-kind: Pipeline with a workflowSpec. No cluster, no account.`,
+files that Kubeflow users already have: Kubeflow pipelines (the .py, or compiled
+to IR YAML) and kind: Pipeline with a workflowSpec. No cluster, no account.`,
 		Example: `  wherry init                        # write a starter pipeline
   wherry run pipeline.yaml -p lr=0.1 # run it
   wherry get runs                    # what ran
@@ -60,7 +60,8 @@ kind: Pipeline with a workflowSpec. No cluster, no account.`,
 	})
 	cmd.AddCommand(
 		newRunCmd(g), newResumeCmd(g), newRerunCmd(g), newGetCmd(g), newDescribeCmd(g), newLogsCmd(g),
-		newCancelCmd(g), newDiffCmd(g), newDebugCmd(g), newLineageCmd(g), newDoctorCmd(g), newInitCmd(g), newVersionCmd(g),
+		newCancelCmd(g), newExplainCmd(g), newDiffCmd(g), newDebugCmd(g), newLineageCmd(g), newDoctorCmd(g), newGCCmd(g),
+		newDeleteCmd(g), newInitCmd(g), newVersionCmd(g),
 	)
 	for _, c := range cmd.Commands() {
 		c.Args = usageArgs(c.Args)

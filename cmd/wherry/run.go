@@ -83,6 +83,14 @@ in a folder above it, says what image names mean here, what is mounted, and more
 	return cmd
 }
 
+// noteMayNeed says which secrets and config maps a step would miss if a condition
+// or a loop came to it.
+func noteMayNeed(run *dag.Run) {
+	if err := dag.MayNeed(run); err != nil {
+		run.Pipeline.Notes = append(run.Pipeline.Notes, "may need: "+err.Error()+"; try: "+hintText(err))
+	}
+}
+
 func (g *globals) runPipeline(ctx context.Context, f runFlags) error {
 	job, err := g.prepareRun(ctx, f)
 	if err != nil {
@@ -99,6 +107,7 @@ func (g *globals) showPlan(job *job) error {
 	if err := dag.CheckGiven(job.run); err != nil {
 		job.run.Pipeline.Notes = append(job.run.Pipeline.Notes, "needs: "+err.Error()+"; try: "+hintText(err))
 	}
+	noteMayNeed(job.run)
 	return g.printPlan(job)
 }
 
@@ -120,6 +129,7 @@ func (g *globals) startRun(ctx context.Context, job *job, detach bool) error {
 	if err := dag.CheckGiven(run); err != nil {
 		return &usageError{msg: err.Error(), mend: hintText(err)}
 	}
+	noteMayNeed(run)
 	if !driver.Backend.Features().Isolation { // the path of containers can't be had
 		run.Options.Workspace = filepath.Join(g.Home, "runs", run.ID, "workspace")
 	}
@@ -139,7 +149,7 @@ func (g *globals) startRun(ctx context.Context, job *job, detach bool) error {
 	if err := reclaim(ctx, driver.Backend, q); err != nil {
 		return err
 	}
-	lock, err := g.lockRun(run.ID)
+	lock, err := g.lockRun(ctx, run.ID)
 	if err != nil {
 		return err
 	}
@@ -150,7 +160,7 @@ func (g *globals) startRun(ctx context.Context, job *job, detach bool) error {
 	if detach {
 		return g.detach(run.ID, lock)
 	}
-	return g.drive(ctx, driver, run.ID, p)
+	return g.drive(ctx, driver, lock, run.ID, p)
 }
 
 // job is a run that was prepared and not yet stored.

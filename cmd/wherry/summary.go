@@ -29,7 +29,7 @@ func (g *globals) printResult(run *dag.Run, executions []*dag.Execution, p *prog
 	case dag.Succeeded:
 		return nil
 	case dag.Canceled:
-		return &workError{state: run.State, msg: fmt.Sprintf("run %s was canceled", run.Name)}
+		return &workError{state: run.State, msg: fmt.Sprintf("run %s was canceled", run.Name), mend: "run it again: what is done comes from the cache"}
 	}
 	msg, mend, hinted := strings.Cut(run.Error, "; try: ")
 	if !hinted {
@@ -42,7 +42,7 @@ func (g *globals) printResult(run *dag.Run, executions []*dag.Execution, p *prog
 }
 
 func failureMend(run *dag.Run, executions []*dag.Execution) string {
-	for _, x := range executions {
+	for _, x := range treeOrder(executions) { // as the error, which names the first one
 		if x.State == dag.Failed && x.Kind.Runs() && len(x.Attempts) > 0 {
 			return fmt.Sprintf("wherry logs %[1]s/%[2]s; wherry debug %[1]s/%[2]s opens a shell there", run.ID, x.Path)
 		}
