@@ -81,14 +81,17 @@ func (d *drive) openLoop(n *node) {
 		n.exec.State = Running
 		n.exec.Started = time.Now()
 		d.change(n)
-		d.note("%s: a loop over %d items", n.exec.Path, len(items))
+		d.noteOn(n, ": a loop over %d items", len(items))
 	}
 	n.inner = newLoop(n, items)
 	if len(items) == 0 {
 		d.close(n.inner)
 		return
 	}
-	d.after(func() { d.iterate(n.inner) }) // the iterations need the loop's id
+	d.after(func() { // the iterations need the loop's id
+		d.tellItems(n)
+		d.iterate(n.inner)
+	})
 }
 
 // expand adds the executions of a graph's tasks. n is nil for the root.

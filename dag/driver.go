@@ -23,7 +23,8 @@ type Admission interface {
 type Event struct {
 	Run       *Run
 	Execution *Execution // that changed; nil: the run did, or Note is all
-	Note      string     // for people: "waits for 2 CPU: …", pull progress
+	Note      string     // for people: "waits for 2 CPU: …", pull progress; with Execution: about it
+	Items     int        // how many iterations Execution, a loop that has begun, will have; 0: not said
 	Detail    bool       // Note is for who wants to know more: lines of an image build
 }
 
@@ -332,6 +333,20 @@ func (d *drive) note(format string, args ...any) {
 	}
 }
 
+// noteOn is a note about one execution; the text begins with its path.
+func (d *drive) noteOn(n *node, format string, args ...any) {
+	if d.Observe != nil {
+		d.Observe(Event{Run: d.run, Execution: n.exec, Note: n.exec.Path + fmt.Sprintf(format, args...)})
+	}
+}
+
+// tellItems says how many iterations a loop will have.
+func (d *drive) tellItems(n *node) {
+	if d.Observe != nil {
+		d.Observe(Event{Run: d.run, Execution: n.exec, Items: len(n.inner.loop.items)})
+	}
+}
+
 // noteOnce is a note that is not repeated for every attempt.
 func (d *drive) noteOnce(text string) {
 	if !d.noted[text] {
@@ -395,7 +410,7 @@ func (d *drive) admit() error {
 			continue // it is asked for again in this turn
 		}
 		if n.waits == "" && dec.Waits != "" {
-			d.note("%s %s", n.exec.Path, dec.Waits)
+			d.noteOn(n, " %s", dec.Waits)
 		}
 		n.waits = dec.Waits
 	}

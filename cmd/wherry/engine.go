@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"time"
@@ -108,8 +109,12 @@ func (g *globals) trustingBackend(_ context.Context, name, bundle string) (runne
 
 // note prints a line for people.
 func (g *globals) note(text string) {
+	var out io.Writer = g.Err
+	if tree := g.tree.Load(); tree != nil {
+		out = tree
+	}
 	if !g.Quiet {
-		fmt.Fprintln(g.Err, text)
+		fmt.Fprintln(out, text)
 	}
 }
 

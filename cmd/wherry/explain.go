@@ -29,11 +29,11 @@ come from, images, code, lines of mounted files.`,
 
 // explained is why one task ran or did not.
 type explained struct {
-	Path     string       `json:"path"`
-	State    dag.State    `json:"state"`
-	Cached   bool         `json:"cached"`
-	Reason   string       `json:"reason"`
-	Compared string       `json:"compared,omitempty"` // run of the execution before
+	Path     string           `json:"path"`
+	State    dag.State        `json:"state"`
+	Cached   bool             `json:"cached"`
+	Reason   string           `json:"reason"`
+	Compared string           `json:"compared,omitempty"` // run of the execution before
 	Changes  []dag.Difference `json:"changes"`
 }
 

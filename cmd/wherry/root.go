@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 
 	"github.com/spf13/cobra"
+
+	"github.com/wherry-ml/wherry/cmd/wherry/screen"
 )
 
 // globals is what every command is given: streams, the flags that all share, and
@@ -26,6 +28,7 @@ type globals struct {
 	Verbose bool
 	Home    string // WHERRY_HOME, absolute
 
+	tree   atomic.Pointer[screen.Screen] // that was on Err last: notes go above it
 	opened opened
 }
 
