@@ -388,9 +388,13 @@ type ExecSpec struct {
 	Command        []string
 	Env            []EnvVar
 	TTY            bool
+	Resize         <-chan TerminalSize // with TTY: its size, and each one after that; may be nil
 	Stdin          io.Reader
 	Stdout, Stderr io.Writer
 }
+
+// TerminalSize is that of a terminal, in characters.
+type TerminalSize struct{ Width, Height uint }
 
 // Store is what a backend needs of the artifact store: where the object of a
 // digest lies on this machine.

@@ -145,6 +145,7 @@ func (g *globals) driver(ctx context.Context, run string, o dag.RunOptions, obse
 	if err := ping(ctx, backend); err != nil {
 		return nil, nil, err
 	}
+	g.sweepDebug(ctx, o.Backend, backend)
 	capacity, err := backend.Capacity(ctx)
 	if err != nil {
 		return nil, nil, err

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -150,7 +151,7 @@ func (c *garbage) pods(ctx context.Context, b housekeeper) (map[string]string, e
 		if s.Synced {
 			break
 		}
-		pods[s.Pod] = s.Labels[runner.LabelRun]
+		pods[s.Pod] = cmp.Or(s.Labels[runner.LabelRun], s.Labels[runner.LabelDebug]) // a session is locked as a run is
 	}
 	work := filepath.Join(c.g.Home, "work")
 	entries, _ := os.ReadDir(work)
