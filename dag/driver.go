@@ -133,6 +133,8 @@ type drive struct {
 	canceled bool // Cancel was seen
 	expired  bool // canceled by the pipeline's deadline
 	cleared  bool // the workspace was seen to
+	resumed  bool // a driver before this one began it
+	swept    bool // what that one left was seen to
 	killed   bool
 }
 

@@ -27,7 +27,7 @@ func (d *drive) restore(executions []*Execution) error {
 		}
 		return nil
 	}
-	d.executions = executions
+	d.executions, d.resumed = executions, true
 	children := map[int64][]*Execution{}
 	for _, x := range executions {
 		children[x.Parent] = append(children[x.Parent], x)

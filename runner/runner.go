@@ -86,6 +86,14 @@ type VolumeRemover interface {
 	RemoveVolume(ctx context.Context, name string) error
 }
 
+// Sweeper is a backend that keeps things of a pod beside the pod itself. A driver that
+// was killed while it removed a pod may have left some.
+type Sweeper interface {
+	// Sweep removes what is left of these pods, which are gone, and of image builds
+	// of this home that nobody carries on.
+	Sweep(ctx context.Context, pods []string) error
+}
+
 // Checker is a backend that can say before anything starts what it would refuse.
 type Checker interface {
 	// Check returns the *UnsupportedError that Ensure would return for the pod,
