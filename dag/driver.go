@@ -155,7 +155,7 @@ func (d *drive) loop(ctx context.Context, executions []*Execution) error {
 	done, kill := ctx.Done(), d.Kill
 	var deadline <-chan time.Time
 	if limit := d.run.Pipeline.Deadline; limit > 0 {
-		deadline = time.After(time.Until(d.run.Started.Add(limit)))
+		deadline = time.After(min(limit, time.Until(d.run.Started.Add(limit)))) // a clock that was set back gives no more
 	}
 	for {
 		if err := d.turn(); err != nil {

@@ -163,7 +163,8 @@ func (d *drive) adoptPod(n *node, pods map[string]runner.Status) {
 		d.enqueue(n)
 		return
 	case a.State.Ended():
-		d.backOff(n, time.Until(n.exec.RetryAt))
+		// The clock may have been set back since: never longer than it was meant to be.
+		d.backOff(n, min(time.Until(n.exec.RetryAt), n.exec.RetryAt.Sub(a.Ended)))
 		return
 	case !there && a.State == Running:
 		n.live = true
