@@ -173,7 +173,7 @@ func follow(parent *os.Root, base string) (string, fs.FileInfo, error) {
 
 // put makes o an object of the store unless it is there already.
 func (s *Store) put(ctx context.Context, o *object, place placeFunc) error {
-	if there, err := s.has(ctx, o); err != nil || there {
+	if there, err := s.has(ctx, o); err != nil || there && s.sound(ctx, o) {
 		return err
 	}
 	st, err := s.newStage()
@@ -189,7 +189,17 @@ func (s *Store) put(ctx context.Context, o *object, place placeFunc) error {
 		return err
 	}
 	s.reached("synced")
-	return s.commit(ctx, st, o)
+	err = s.commit(ctx, st, o)
+	if err == nil {
+		s.sealNew(ctx, o.sum)
+	}
+	return err
+}
+
+// sound reports whether the object that is there is not known to be damaged.
+func (s *Store) sound(ctx context.Context, o *object) bool {
+	_, corrupt := errors.AsType[*CorruptError](s.Check(ctx, o.sum.String()))
+	return !corrupt
 }
 
 const staged = "object" // name of the new object in a stage

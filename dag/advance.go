@@ -3,6 +3,7 @@ package dag
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"slices"
 	"time"
@@ -229,12 +230,20 @@ func (d *drive) missing(v Values) string {
 			if a.Digest == "" {
 				continue
 			}
-			if _, err := d.Artifacts.Path(a.Digest); err != nil {
+			if err := d.Artifacts.Check(d.ops, a.Digest); err != nil {
+				d.noteDamage(err)
 				return name
 			}
 		}
 	}
 	return ""
+}
+
+// noteDamage tells why a stored artifact is not used, unless it is only gone.
+func (d *drive) noteDamage(err error) {
+	if !errors.Is(err, fs.ErrNotExist) {
+		d.note("%v; it is not used", err)
+	}
 }
 
 // why explains a cache miss.

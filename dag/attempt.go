@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -88,6 +89,11 @@ func (d *drive) launch(n *node, a *Attempt, pod runner.Pod, there bool) {
 // attempt starts (or adopts) the pod, waits for its end and collects it. It runs
 // beside the loop and touches nothing of the node.
 func (d *drive) attempt(pod runner.Pod, there bool, end <-chan runner.Exit, r render, log string, started func()) outcome {
+	if !there {
+		if err := d.sound(pod); err != nil {
+			return outcome{err: err}
+		}
+	}
 	err := d.patiently(func() error { return d.Backend.Ensure(d.ops, []runner.Pod{pod}) })
 	if _, away := errors.AsType[*runner.UnavailableError](err); err != nil && (away || !there || d.ops.Err() != nil) {
 		return outcome{err: err}
@@ -106,6 +112,16 @@ func (d *drive) attempt(pod runner.Pod, there bool, end <-chan runner.Exit, r re
 		pod.Outputs = nil // what a failed step has left half written is nobody's input
 	}
 	return d.collect(pod, r, log)
+}
+
+// sound returns an error if an input of the pod was damaged since it was stored.
+func (d *drive) sound(pod runner.Pod) error {
+	for _, in := range pod.Inputs {
+		if err := d.Artifacts.Check(d.ops, in.Digest); err != nil && !errors.Is(err, fs.ErrNotExist) { // gone: for the backend to say
+			return fmt.Errorf("input %s: %w", in.Path, err)
+		}
+	}
+	return nil
 }
 
 func (d *drive) collect(pod runner.Pod, r render, log string) outcome {

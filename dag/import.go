@@ -122,7 +122,8 @@ func (d *drive) fetch(task string, a *Artifact, earlier []Artifact, reimport boo
 		if e.Digest == "" {
 			continue
 		}
-		if _, gone := d.Artifacts.Path(e.Digest); gone != nil {
+		if gone := d.Artifacts.Check(d.ops, e.Digest); gone != nil {
+			d.post(func() { d.noteDamage(gone) })
 			reason = "what was imported before is gone from the artifact store"
 			continue
 		}

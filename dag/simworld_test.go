@@ -88,6 +88,11 @@ func (a *simArtifacts) Path(digest string) (string, error) {
 	return "/store/" + digest, nil
 }
 
+func (a *simArtifacts) Check(_ context.Context, digest string) error {
+	_, err := a.Path(digest)
+	return err
+}
+
 func (a *simArtifacts) Fetch(_ context.Context, uri string, _ func(done, total int64)) (string, int64, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
