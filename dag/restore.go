@@ -27,7 +27,7 @@ func (d *drive) restore(executions []*Execution) error {
 		}
 		return nil
 	}
-	d.executions = executions
+	d.executions, d.resumed = executions, true
 	children := map[int64][]*Execution{}
 	for _, x := range executions {
 		children[x.Parent] = append(children[x.Parent], x)
@@ -164,7 +164,8 @@ func (d *drive) adoptPod(n *node, pods map[string]runner.Status) {
 		d.enqueue(n)
 		return
 	case a.State.Ended():
-		d.backOff(n, time.Until(n.exec.RetryAt))
+		// The clock may have been set back since: never longer than it was meant to be.
+		d.backOff(n, min(time.Until(n.exec.RetryAt), n.exec.RetryAt.Sub(a.Ended)))
 		return
 	case !there && a.State == Running:
 		n.live = true
