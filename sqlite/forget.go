@@ -118,6 +118,10 @@ func (d *DB) RunDigests(ctx context.Context) (map[string][]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("look up what each run refers to: %w", err)
 	}
+	for run, digests := range of {
+		slices.Sort(digests)
+		of[run] = slices.Compact(digests)
+	}
 	return of, nil
 }
 
