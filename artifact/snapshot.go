@@ -119,6 +119,11 @@ func (n *snapshot) take(ctx context.Context, source string, again bool) (err err
 			return err
 		}
 	}
+	if n.object.kind == kindDir {
+		if err := n.store.keepManifest(n.st, n.object.sum, n.object.entries); err != nil {
+			return err
+		}
+	}
 	if n.read.Load() > 0 || len(n.known.Files) != n.files() {
 		return n.store.remember(n.st, n.source, taken, n.object.entries)
 	}

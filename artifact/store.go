@@ -22,6 +22,9 @@ type Store struct {
 	uid       uint32
 	sweepOnce sync.Once
 
+	listed   sync.Mutex
+	listings map[string]*listing // by digest
+
 	holding sync.Mutex
 	hold    *stage // see Hold; may be nil
 

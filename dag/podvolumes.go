@@ -179,7 +179,11 @@ func (r render) envFrom(f *EnvFrom, pod string) (runner.EnvVar, bool, error) {
 
 // env returns the variables of a container.
 func (r render) env(c *Container, pod string) ([]runner.EnvVar, error) {
-	env := slices.Clone(r.run.Options.Env)
+	var env []runner.EnvVar
+	if r.node.comp.Pod.Executor { // mostly Python, whose output would come when it ends
+		env = append(env, runner.EnvVar{Name: "PYTHONUNBUFFERED", Value: "1"})
+	}
+	env = append(env, r.run.Options.Env...)
 	for _, e := range c.Env {
 		v, ok := runner.EnvVar{}, true
 		var err error

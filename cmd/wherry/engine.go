@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"time"
@@ -108,8 +109,12 @@ func (g *globals) trustingBackend(_ context.Context, name, bundle string) (runne
 
 // note prints a line for people.
 func (g *globals) note(text string) {
+	var out io.Writer = g.Err
+	if tree := g.tree.Load(); tree != nil {
+		out = tree
+	}
 	if !g.Quiet {
-		fmt.Fprintln(g.Err, text)
+		fmt.Fprintln(out, text)
 	}
 }
 
@@ -152,7 +157,7 @@ func (g *globals) driver(ctx context.Context, run string, o dag.RunOptions, obse
 	}
 	q := queue.New(db, capacity, o.Backend, run, g.driven)
 	return &dag.Driver{
-		Backend: backend, Store: db, Artifacts: store, Queue: q, Home: g.Home, HomeID: g.homeID(),
+		Backend: backend, Store: db, Artifacts: artifacts{store}, Queue: q, Home: g.Home, HomeID: g.homeID(),
 		Evaluators: map[string]dag.Evaluator{"cel": cel.Evaluator{}},
 		Observe:    observe, Kill: g.Kill, Patience: g.patience(),
 	}, q, nil

@@ -98,7 +98,7 @@ func (b *Backend) awaitLayer(ctx context.Context, e *engine, spec runner.BuildSp
 			patience = time.Now().Add(20 * time.Second)
 			continue
 		case c.State.Status == container.StateExited && c.State.ExitCode == 0:
-			if err := e.commitLayer(ctx, spec, base, name); err != nil && !isMissingContainer(err) {
+			if err := e.commitLayer(ctx, spec, base, name); err != nil && !isNotFound(err) {
 				return false, err
 			}
 			if c.Config.Labels[labelLayerHome] == b.cfg.Home { // who holds the lock is us: nobody else will
@@ -112,8 +112,6 @@ func (b *Backend) awaitLayer(ctx context.Context, e *engine, spec runner.BuildSp
 		}
 	}
 }
-
-func isMissingContainer(err error) bool { return strings.Contains(err.Error(), "No such container") }
 
 // pause waits a while, or until ctx ends.
 func pause(ctx context.Context, d time.Duration) {
