@@ -64,8 +64,12 @@ func (g *globals) newGarbage(ctx context.Context, l gcLimits) (*garbage, error) 
 		return nil, err
 	}
 	rows, err := c.db.ListRuns(ctx, sqlite.RunFilter{})
+	if err != nil {
+		return nil, err
+	}
+	bases, err := c.db.Bases(ctx)
 	for _, r := range rows {
-		c.runs = append(c.runs, runFacts{RunRow: r, driven: g.driven(r.ID)})
+		c.runs = append(c.runs, runFacts{RunRow: r, driven: g.driven(r.ID), needed: bases[r.ID]})
 	}
 	return c, err
 }
@@ -178,7 +182,7 @@ func (c *garbage) forgetter(run string) func(context.Context) (bool, error) {
 		}
 		defer unlock()
 		err := c.db.Forget(ctx, run)
-		if is[*sqlite.NotEndedError](err) {
+		if is[*sqlite.NotEndedError](err) || is[*sqlite.NeededError](err) {
 			return false, nil
 		}
 		return err == nil, err

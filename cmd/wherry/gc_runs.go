@@ -15,6 +15,7 @@ import (
 type runFacts struct {
 	sqlite.RunRow
 	driven  bool
+	needed  bool // by a rerun that has not ended
 	digests []string
 	bytes   int64 // of its own folders
 }
@@ -28,7 +29,7 @@ func (r *runFacts) last() time.Time {
 }
 
 // free reports whether a run may be forgotten at all.
-func (r *runFacts) free() bool { return r.State.Ended() && !r.driven }
+func (r *runFacts) free() bool { return r.State.Ended() && !r.driven && !r.needed }
 
 // shelf adds up what runs hold together.
 type shelf struct {
