@@ -158,19 +158,33 @@ func (c *garbage) remove(ctx context.Context, p *gcPlan) error {
 		}
 		if i.Kind != "run" && !tidied {
 			tidied = true
-			errs = append(errs, c.db.Tidy(ctx))
+			if err := c.tidy(ctx); err != nil {
+				errs = append(errs, err)
+				break
+			}
 		}
 		gone, err := i.remove(ctx)
 		i.gone = gone && err == nil
 		errs = append(errs, err)
 	}
 	if !tidied {
-		errs = append(errs, c.db.Tidy(ctx))
+		errs = append(errs, c.tidy(ctx))
 	}
 	if len(p.forget) > 0 {
 		errs = append(errs, c.db.Compact(ctx))
 	}
 	return errors.Join(errs...)
+}
+
+// tidy takes what only forgotten runs refer to from the record, and looks again at
+// what stays: a run beside this gc may have been given some of it in time.
+func (c *garbage) tidy(ctx context.Context) error {
+	if err := c.db.Tidy(ctx); err != nil {
+		return err
+	}
+	_, paths, err := c.db.References(ctx, nil)
+	c.paths = sortedNames(paths)
+	return err
 }
 
 // forgetter deletes what is on record of a run, unless somebody drives it.
