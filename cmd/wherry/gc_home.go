@@ -79,6 +79,29 @@ func (c *garbage) planFolders(ctx context.Context, p *gcPlan) error {
 	return nil
 }
 
+// planViews lists the trees of links through which steps of a run that has ended saw
+// their sources: their driver was killed before it removed them.
+func (c *garbage) planViews(ctx context.Context, p *gcPlan, run string) error {
+	r, path := c.stay[run], filepath.Join(c.g.Home, "runs", run, "views")
+	if _, err := os.Stat(path); r == nil || !r.State.Ended() || c.g.driven(run) || err != nil {
+		return nil
+	}
+	n, err := artifact.DiskUse(ctx, path)
+	if err != nil {
+		return err
+	}
+	p.add(gcItem{Kind: "temporary", Name: filepath.Join("runs", run, "views"), Bytes: n, Why: "its run has ended",
+		remove: func(context.Context) (bool, error) {
+			unlock, free := c.g.tryRun(run)
+			if !free {
+				return false, nil
+			}
+			defer unlock()
+			return true, artifact.RemoveAll(path)
+		}})
+	return nil
+}
+
 // unborn reports whether the folder may be that of a run which is about to be
 // locked and put on record: then it is empty.
 func (c *garbage) unborn(dir string, e fs.DirEntry) bool {

@@ -101,6 +101,11 @@ func (c *garbage) plan(ctx context.Context, engine bool) (*gcPlan, error) {
 			return nil, err
 		}
 	}
+	for _, run := range sortedNames(c.stay) {
+		if err := c.planViews(ctx, p, run); err != nil {
+			return nil, err
+		}
+	}
 	if err := c.planFolders(ctx, p); err != nil {
 		return nil, err
 	}

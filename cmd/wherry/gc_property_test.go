@@ -80,6 +80,7 @@ func (w *gcWorld) run(tasks []int, ends bool) {
 				w.must(s.Link(a.Digest, a.URI))
 			}
 		}
+		w.must(os.MkdirAll(filepath.Join(w.home, "runs", id, "views", "pod"), 0o755))
 		if ends {
 			r.State, r.Ended = dag.Succeeded, w.now
 			w.must(db.Commit(ctx, &dag.Batch{Run: r}))
@@ -124,6 +125,12 @@ func (w *gcWorld) gc(l gcLimits, steps int) {
 			}
 		}
 		w.runs = there
+		for _, r := range rows {
+			_, err := os.Stat(filepath.Join(w.home, "runs", r.ID, "views"))
+			if left := err == nil; steps < 0 && left == r.State.Ended() {
+				w.rt.Fatalf("views of %s, which is %s: %t", r.ID, r.State, left)
+			}
+		}
 	})
 }
 
