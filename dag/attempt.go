@@ -73,6 +73,7 @@ func (d *drive) launch(n *node, a *Attempt, pod runner.Pod, there bool) {
 		d.spawn(func() func() {
 			out := d.attempt(pod, there, end, r, log, func() {
 				d.post(func() {
+					d.sweep()
 					if a.State == Pending {
 						a.State = Running
 						d.change(n)
@@ -84,6 +85,20 @@ func (d *drive) launch(n *node, a *Attempt, pod runner.Pod, there bool) {
 			})
 			return func() { d.attemptEnded(n, a, r, out) }
 		})
+	})
+}
+
+// sweep lets the backend remove what dead processes have left, once, when the first
+// step runs: nobody waits for it.
+func (d *drive) sweep() {
+	sweeper, ok := d.Backend.(runner.Sweeper)
+	if d.swept || !ok {
+		return
+	}
+	d.swept = true
+	d.spawn(func() func() {
+		sweeper.Sweep(d.ops)
+		return nil
 	})
 }
 

@@ -140,6 +140,7 @@ type drive struct {
 	expired  bool // canceled by the pipeline's deadline
 	cleared  bool // the workspace was seen to
 	killed   bool
+	swept    bool // see sweep
 }
 
 // setting is what the run's scopes share.
