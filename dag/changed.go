@@ -70,6 +70,11 @@ func (d *drive) changedSource(p *PastReads) string {
 				}
 			}
 		}
+		if now != r.Tree && len(d.names(now)) > 0 {
+			if digest, err := d.Artifacts.ReadDigest(d.ops, now, r.Opened); err == nil && digest != r.Digest {
+				return fmt.Sprintf("in %s another file is executable, or a link leads elsewhere", r.Target)
+			}
+		}
 	}
 	return ""
 }

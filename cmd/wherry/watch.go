@@ -199,6 +199,9 @@ func (s *watching) finish(c *watched) {
 	if s.current == c {
 		s.current = nil
 	}
+	if store := s.opened.store; store != nil && s.current == nil && len(s.older) == 0 {
+		_ = store.Close() // while nothing runs, gc may take what nothing refers to
+	}
 	code := exitCode(s.shown(c))
 	if !c.replaced {
 		s.code = code
