@@ -57,7 +57,7 @@ kind: Pipeline with a workflowSpec. No cluster, no account.`,
 	})
 	cmd.AddCommand(
 		newRunCmd(g), newResumeCmd(g), newGetCmd(g), newDescribeCmd(g), newLogsCmd(g),
-		newCancelCmd(g), newLineageCmd(g), newDoctorCmd(g), newInitCmd(g), newVersionCmd(g),
+		newCancelCmd(g), newLineageCmd(g), newDoctorCmd(g), newInitCmd(g), newBundleCmd(g), newVersionCmd(g),
 	)
 	for _, c := range cmd.Commands() {
 		c.Args = usageArgs(c.Args)

@@ -1,0 +1,371 @@
+package bundle
+
+import (
+	"archive/tar"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	oci "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+// Bundle is a bundle that was read whole and found sound.
+type Bundle struct {
+	Document Document
+	Digest   string // of index.json
+	file     string
+	a        *archive
+}
+
+// Open reads the file and checks every byte of it. A damaged one is a *BrokenError,
+// one of a newer wherry a *VersionError. Close it after use.
+func Open(ctx context.Context, file string, told Progress) (*Bundle, error) {
+	var read int64
+	a, err := openArchive(ctx, file, func(n int64) { read += n; told("checking", read) })
+	if err != nil {
+		return nil, err
+	}
+	doc, err := a.readDocument()
+	if err == nil {
+		return &Bundle{Document: *doc, Digest: digestOf(a.index), file: file, a: a}, nil
+	}
+	a.f.Close()
+	if v := (*VersionError)(nil); errors.As(err, &v) {
+		v.File = file
+		return nil, v
+	}
+	return nil, &BrokenError{File: file, Err: err}
+}
+
+// Close closes the file.
+func (b *Bundle) Close() error { return b.a.f.Close() }
+
+// Machine is what a bundle is loaded into. Records and Files first only look, or make
+// what nobody sees, and return what brings it in.
+type Machine struct {
+	Engine  Engine // nil: images are left out
+	Objects interface {
+		Take(ctx context.Context, digest, kind string, r io.Reader) error
+		Commit(ctx context.Context) error
+	}
+	Records func(ctx context.Context, text []byte) (commit func(context.Context) error, err error)
+	Files   func(ctx context.Context, r io.Reader) (commit func(context.Context) error, err error)
+	Home    *os.Root
+}
+
+// Loaded says what Load has changed on the engine.
+type Loaded struct {
+	Images []string          // names that are new here or mean another image now
+	Moved  map[string]string // the ids that such names had before
+	Other  []string          // names whose image has another id here: cached steps run again
+}
+
+// Load brings a bundle in. What does not fit is refused before anything is changed;
+// the records, by which all else is found, come last. It can be repeated.
+func (b *Bundle) Load(ctx context.Context, to Machine, told Progress) (*Loaded, error) {
+	commits, err := b.stage(ctx, to, told)
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		return nil, err
+	}
+	loaded := &Loaded{Moved: map[string]string{}}
+	if to.Engine != nil {
+		if err := b.loadImages(ctx, to.Engine, loaded, told); err != nil {
+			return loaded, fmt.Errorf("load bundle: %w", err)
+		}
+	}
+	if err := to.Objects.Commit(ctx); err != nil {
+		return loaded, fmt.Errorf("load bundle: %w", err)
+	}
+	if err := b.writeLogs(ctx, to.Home); err != nil {
+		return loaded, fmt.Errorf("load bundle: %w", err)
+	}
+	for _, commit := range commits {
+		if err := commit(ctx); err != nil {
+			return loaded, fmt.Errorf("load bundle: %w", err)
+		}
+	}
+	return loaded, nil
+}
+
+// stage checks what only its reading tells, and makes it where nobody sees it.
+func (b *Bundle) stage(ctx context.Context, to Machine, told Progress) (commits []func(context.Context) error, err error) {
+	doc := &b.Document
+	for _, im := range doc.Images {
+		if _, err := b.platformManifest(im.Manifest, 0); err != nil {
+			return nil, b.broken(fmt.Errorf("image %s: %w", im.Name, err))
+		}
+	}
+	for _, l := range doc.Logs {
+		if !filepath.IsLocal(l.Path) || !strings.HasPrefix(path.Clean(l.Path), "logs/") {
+			return nil, b.broken(fmt.Errorf("%q is no place for a log", l.Path))
+		}
+	}
+	for _, o := range doc.Artifacts {
+		r, _, err := b.a.blob(o.Blob)
+		if err != nil {
+			return nil, b.broken(err)
+		}
+		told("artifact "+o.Digest[:min(19, len(o.Digest))], 0)
+		if err := to.Objects.Take(ctx, o.Digest, o.Kind, r); err != nil {
+			return nil, b.broken(err)
+		}
+	}
+	if doc.Files != "" {
+		r, _, err := b.a.blob(doc.Files)
+		if err != nil {
+			return nil, b.broken(err)
+		}
+		commit, err := to.Files(ctx, r)
+		if err != nil {
+			return nil, b.broken(fmt.Errorf("files: %w", err))
+		}
+		commits = append(commits, commit)
+	}
+	if doc.Records == "" {
+		return commits, nil
+	}
+	text, err := b.a.bytes(doc.Records, maxRecords)
+	if err != nil {
+		return nil, b.broken(err)
+	}
+	commit, err := to.Records(ctx, text)
+	if err != nil {
+		return nil, b.broken(err)
+	}
+	return append(commits, commit), nil
+}
+
+// broken is a *BrokenError, unless err has a hint of its own: a full disk is not the
+// bundle's fault.
+func (b *Bundle) broken(err error) error {
+	var own interface{ Hint() string }
+	if errors.As(err, &own) {
+		return fmt.Errorf("load bundle %s: %w", b.file, err)
+	}
+	return &BrokenError{File: b.file, Err: err}
+}
+
+func (b *Bundle) writeLogs(ctx context.Context, home *os.Root) error {
+	for _, l := range b.Document.Logs {
+		name := path.Clean(l.Path)
+		if _, err := home.Lstat(name); err == nil {
+			continue
+		}
+		r, _, err := b.a.blob(l.Blob)
+		if err != nil {
+			return err
+		}
+		if err := writeFile(ctx, home, name, r); err != nil {
+			return fmt.Errorf("log %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// writeFile writes a file in one step.
+func writeFile(ctx context.Context, root *os.Root, name string, r io.Reader) error {
+	if err := root.MkdirAll(path.Dir(name), 0o755); err != nil {
+		return err
+	}
+	tmp := name + partialSuffix
+	f, err := root.OpenFile(tmp, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o644)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(f, &canceling{ctx, r})
+	if err = errors.Join(err, f.Close()); err == nil {
+		err = root.Rename(tmp, name)
+	}
+	return err
+}
+
+// loadImages gives the engine what it lacks, shared layers once.
+func (b *Bundle) loadImages(ctx context.Context, e Engine, loaded *Loaded, told Progress) error {
+	var lacking []Image
+	for _, im := range b.Document.Images {
+		id, err := e.ImageID(ctx, im.Name)
+		if err != nil {
+			return err
+		}
+		if id == im.ID {
+			continue
+		}
+		if id != "" {
+			loaded.Moved[im.Name] = id
+		}
+		lacking = append(lacking, im)
+		loaded.Images = append(loaded.Images, im.Name)
+	}
+	if len(lacking) == 0 {
+		return nil
+	}
+	r, w := io.Pipe()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		w.CloseWithError(b.writeDocker(ctx, w, lacking, told))
+	}()
+	err := e.LoadImages(ctx, r)
+	r.CloseWithError(io.ErrClosedPipe)
+	<-done
+	if err != nil {
+		return err
+	}
+	for _, im := range lacking {
+		id, err := e.ImageID(ctx, im.Name)
+		if err != nil {
+			return err
+		}
+		if id == "" {
+			return fmt.Errorf("the engine took image %s and does not have it", im.Name)
+		}
+		if id != im.ID {
+			loaded.Other = append(loaded.Other, im.Name)
+		}
+	}
+	return nil
+}
+
+// writeDocker writes images as docker load takes them, in both of its forms.
+func (b *Bundle) writeDocker(ctx context.Context, w io.Writer, images []Image, told Progress) error {
+	t := tar.NewWriter(w)
+	index := oci.Index{MediaType: oci.MediaTypeImageIndex}
+	index.SchemaVersion = 2
+	docker := []dockerImage{}
+	written := map[string]bool{}
+	var bytes int64
+	for _, im := range images {
+		d := descriptor(im.Type, im.Manifest, b.a.blobs[im.Manifest].size)
+		d.Annotations = map[string]string{annotationImage: fullName(im.Name), oci.AnnotationRefName: im.Name}
+		index.Manifests = append(index.Manifests, d)
+		m, err := b.platformManifest(im.Manifest, 0)
+		if err != nil {
+			return err
+		}
+		one := dockerImage{Config: digestName(m.Config.Digest.String()), RepoTags: []string{fullName(im.Name)}}
+		if strings.HasPrefix(im.Name, "sha256:") {
+			one.RepoTags = nil
+		}
+		for _, l := range m.Layers {
+			one.Layers = append(one.Layers, digestName(l.Digest.String()))
+		}
+		docker = append(docker, one)
+		for _, digest := range b.parts(im.Manifest, 0) {
+			if written[digest] {
+				continue
+			}
+			written[digest] = true
+			told("image "+im.Name, bytes)
+			n, err := b.copyBlob(ctx, t, digest)
+			if err != nil {
+				return err
+			}
+			bytes += n
+		}
+	}
+	for name, x := range map[string]any{"manifest.json": docker, indexName: index} {
+		text, err := json.Marshal(x)
+		if err != nil {
+			return err
+		}
+		if err := writeEntry(t, name, text); err != nil {
+			return err
+		}
+	}
+	if err := writeEntry(t, layoutName, []byte(layoutText)); err != nil {
+		return err
+	}
+	return t.Close()
+}
+
+func writeEntry(t *tar.Writer, name string, data []byte) error {
+	if err := t.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: name, Size: int64(len(data)), Mode: 0o444}); err != nil {
+		return err
+	}
+	_, err := t.Write(data)
+	return err
+}
+
+func (b *Bundle) copyBlob(ctx context.Context, t *tar.Writer, digest string) (int64, error) {
+	r, size, err := b.a.blob(digest)
+	if err != nil {
+		return 0, err
+	}
+	if err := t.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: digestName(digest), Size: size, Mode: 0o444}); err != nil {
+		return 0, err
+	}
+	return io.Copy(t, &canceling{ctx, r})
+}
+
+// manifestOrIndex is a manifest or an index.
+type manifestOrIndex struct {
+	Config    *oci.Descriptor
+	Layers    []oci.Descriptor
+	Manifests []oci.Descriptor
+}
+
+func (b *Bundle) manifest(digest string) (*manifestOrIndex, error) {
+	text, err := b.a.bytes(digest, maxManifest)
+	if err != nil {
+		return nil, err
+	}
+	m := &manifestOrIndex{}
+	return m, json.Unmarshal(text, m)
+}
+
+// platformManifest is the manifest itself, or the first of an index that is there
+// with all its parts.
+func (b *Bundle) platformManifest(digest string, depth int) (*manifestOrIndex, error) {
+	m, err := b.manifest(digest)
+	if err != nil {
+		return nil, err
+	}
+	if m.Config != nil {
+		for _, d := range append(slices.Clone(m.Layers), *m.Config) {
+			if _, ok := b.a.blobs[d.Digest.String()]; !ok {
+				return nil, fmt.Errorf("blob %s is not in it", d.Digest)
+			}
+		}
+		return m, nil
+	}
+	for _, d := range m.Manifests {
+		if depth < 3 {
+			if one, err := b.platformManifest(d.Digest.String(), depth+1); err == nil {
+				return one, nil
+			}
+		}
+	}
+	return nil, errors.New("its manifest names no image")
+}
+
+// parts are the blobs of an image that are there: layers first.
+func (b *Bundle) parts(digest string, depth int) []string {
+	m, err := b.manifest(digest)
+	if err != nil {
+		return nil
+	}
+	var out []string
+	for _, d := range m.Manifests {
+		if depth < 3 {
+			out = append(out, b.parts(d.Digest.String(), depth+1)...)
+		}
+	}
+	for _, d := range m.Layers {
+		out = append(out, d.Digest.String())
+	}
+	if m.Config != nil {
+		out = append(out, m.Config.Digest.String())
+	}
+	out = append(out, digest)
+	return slices.DeleteFunc(out, func(d string) bool { _, ok := b.a.blobs[d]; return !ok })
+}
