@@ -9,7 +9,7 @@ import (
 // BrokenError says that a file is no bundle, or a damaged one. Nothing was changed.
 type BrokenError struct {
 	File string
-	At   int64 // byte
+	At   int64 // byte; 0: not known
 	Err  error
 }
 
@@ -18,7 +18,10 @@ func (e *BrokenError) Error() string {
 	if errors.Is(e.Err, io.ErrUnexpectedEOF) {
 		what = "it ends too early"
 	}
-	return fmt.Sprintf("bundle %s is refused: %s (at byte %d); nothing was loaded", e.File, what, e.At)
+	if e.At > 0 {
+		what += fmt.Sprintf(" (at byte %d)", e.At)
+	}
+	return fmt.Sprintf("bundle %s is refused: %s; nothing was loaded", e.File, what)
 }
 
 // Unwrap returns what is wrong.

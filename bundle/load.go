@@ -14,6 +14,8 @@ import (
 	"strings"
 
 	oci "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/wherry-ml/wherry/artifact"
 )
 
 // Bundle is a bundle that was read whole and found sound.
@@ -145,11 +147,13 @@ func (b *Bundle) stage(ctx context.Context, to Machine, told Progress) (commits 
 	return append(commits, commit), nil
 }
 
-// broken is a *BrokenError, unless err has a hint of its own: a full disk is not the
-// bundle's fault.
+// broken is a *BrokenError, unless err has a hint of its own that says more: a full
+// disk is not the bundle's fault.
 func (b *Bundle) broken(err error) error {
 	var own interface{ Hint() string }
-	if errors.As(err, &own) {
+	var corrupt *artifact.CorruptError
+	var escape *artifact.EscapeError
+	if errors.As(err, &own) && !errors.As(err, &corrupt) && !errors.As(err, &escape) {
 		return fmt.Errorf("load bundle %s: %w", b.file, err)
 	}
 	return &BrokenError{File: b.file, Err: err}

@@ -14,7 +14,6 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
-	"github.com/wherry-ml/wherry/artifact"
 	"github.com/wherry-ml/wherry/dag"
 	"github.com/wherry-ml/wherry/dag/given"
 )
@@ -392,86 +391,4 @@ func translateRun(o *dag.RunOptions, p *dag.Pipeline, to func(string) string) {
 			o.Images[name] = a
 		}
 	}
-}
-
-// placeFiles unpacks a bundle's files beside where they are to be, and returns what
-// moves them there. A folder that exists must hold the same.
-func placeFiles(ctx context.Context, r io.Reader, folder string) (func(context.Context) error, func(), error) {
-	parent := filepath.Dir(folder)
-	made := firstMissing(parent)
-	if err := os.MkdirAll(parent, 0o755); err != nil {
-		return nil, nil, err
-	}
-	tmp, err := os.MkdirTemp(parent, ".wherry-load-")
-	if err != nil {
-		return nil, nil, err
-	}
-	clean := func() {
-		_ = os.RemoveAll(tmp)
-		for dir := parent; made != "" && strings.HasPrefix(dir, made); dir = filepath.Dir(dir) {
-			_ = os.Remove(dir) // only if nothing is in it
-		}
-	}
-	root, err := os.OpenRoot(tmp)
-	if err == nil {
-		err = artifact.Unpack(ctx, root, r, true)
-		root.Close()
-	}
-	if err == nil {
-		err = os.Chmod(tmp, 0o755)
-	}
-	if err != nil {
-		clean()
-		return nil, nil, err
-	}
-	return func(context.Context) error {
-		err := os.Rename(tmp, folder)
-		if err != nil && sameTree(tmp, folder) {
-			return nil
-		}
-		return err
-	}, clean, nil
-}
-
-// firstMissing is the uppermost folder of path that is not there; "" where all are.
-func firstMissing(path string) (missing string) {
-	for ; ; path = filepath.Dir(path) {
-		if _, err := os.Lstat(path); err == nil || path == filepath.Dir(path) {
-			return missing
-		}
-		missing = path
-	}
-}
-
-// sameTree reports whether all that is in a is also in b, file by file.
-func sameTree(a, b string) bool {
-	err := filepath.WalkDir(a, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return err
-		}
-		rel, err := filepath.Rel(a, path)
-		if err != nil {
-			return err
-		}
-		one, err := os.ReadFile(path)
-		if d.Type()&fs.ModeSymlink != 0 {
-			var target string
-			target, err = os.Readlink(path)
-			one = []byte(target)
-		}
-		if err != nil {
-			return err
-		}
-		two, err := os.ReadFile(filepath.Join(b, rel))
-		if d.Type()&fs.ModeSymlink != 0 {
-			var target string
-			target, err = os.Readlink(filepath.Join(b, rel))
-			two = []byte(target)
-		}
-		if err == nil && !bytes.Equal(one, two) {
-			err = fs.ErrExist
-		}
-		return err
-	})
-	return err == nil
 }

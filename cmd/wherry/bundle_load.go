@@ -99,17 +99,12 @@ func (g *globals) bringIn(ctx context.Context, a *arrival, told bundle.Progress)
 	clean := func() {}
 	defer func() { clean() }()
 	to.Files = func(ctx context.Context, r io.Reader) (func(context.Context) error, error) {
-		commit, cleaner, err := placeFiles(ctx, r, a.folder)
+		p, err := placeFiles(ctx, r, a.folder)
 		if err != nil {
 			return nil, err
 		}
-		clean = cleaner
-		return func(ctx context.Context) error {
-			if err := commit(ctx); err != nil {
-				return &usageError{msg: fmt.Sprintf("the files can't go to %s: %v", a.folder, err), mend: "name a folder that does not exist yet: -C DIR"}
-			}
-			return nil
-		}, nil
+		clean = p.clean
+		return p.commit, nil
 	}
 	to.Records = func(ctx context.Context, text []byte) (func(context.Context) error, error) {
 		return g.takeRecords(ctx, a, text)
@@ -120,11 +115,11 @@ func (g *globals) bringIn(ctx context.Context, a *arrival, told bundle.Progress)
 
 // takeRecords checks the records and returns what brings them in.
 func (g *globals) takeRecords(ctx context.Context, a *arrival, text []byte) (func(context.Context) error, error) {
-	tmp, err := os.MkdirTemp("", "wherry-records-")
+	tmp, remove, err := g.opened.store.Scratch()
 	if err != nil {
 		return nil, err
 	}
-	defer os.RemoveAll(tmp)
+	defer remove()
 	in, err := sqlite.ReadRecords(ctx, text, tmp)
 	if err != nil {
 		return nil, err

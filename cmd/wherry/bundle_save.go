@@ -76,11 +76,15 @@ func (g *globals) saveBundle(ctx context.Context, ref string, f bundleSaveFlags)
 	if err != nil {
 		return err
 	}
-	dir, err := os.MkdirTemp(g.Home, "bundle-")
+	store, err := g.artifacts()
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
+	dir, remove, err := store.Scratch()
+	if err != nil {
+		return err
+	}
+	defer remove()
 	if b.files, err = g.collectFiles(ctx, dir, b.run, b.loaded, b.project); err != nil {
 		return fmt.Errorf("save bundle: files: %w", err)
 	}
