@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+
+	"golang.org/x/sys/unix"
 )
 
 // BrokenError says that a file is no bundle, or a damaged one. Nothing was changed.
@@ -52,3 +54,21 @@ func (e *BusyError) Error() string { return fmt.Sprintf("another wherry writes %
 
 // Hint says what to do next.
 func (e *BusyError) Hint() string { return "wait for it, or name another file" }
+
+// FullError says that there is no space left.
+type FullError struct {
+	Doing string // "save bundle demo.tar"
+	Mend  string
+	Err   error
+}
+
+func (e *FullError) Error() string { return e.Doing + ": no space left on the disk" }
+
+// Unwrap returns the system's own words.
+func (e *FullError) Unwrap() error { return e.Err }
+
+// Hint says what to do next.
+func (e *FullError) Hint() string { return e.Mend }
+
+// isFull reports whether err says that there is no space left.
+func isFull(err error) bool { return errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) }

@@ -70,6 +70,10 @@ func Save(ctx context.Context, path string, plan *Plan, from Source, told Progre
 	if err == nil {
 		err = w.finish(index)
 	}
+	if isFull(err) {
+		return nil, &FullError{Doing: "save bundle " + path, Err: err,
+			Mend: "free some space, and repeat the command: it goes on from " + path + partialSuffix + "; or -o with a file on another disk"}
+	}
 	if err != nil {
 		return nil, fmt.Errorf("save bundle: %w", err)
 	}

@@ -2,9 +2,7 @@ package main
 
 import (
 	"fmt"
-	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -68,35 +66,4 @@ func carrier(b runner.Backend) bundle.Engine {
 		return c
 	}
 	return nil
-}
-
-// onHome replaces the path of WHERRY_HOME by a name, and back.
-const homeName = "wherry-home:"
-
-// below returns path seen from dir, where it lies in it.
-func below(path, dir string) (string, bool) {
-	rel, err := filepath.Rel(dir, path)
-	return rel, err == nil && filepath.IsLocal(rel)
-}
-
-// leaving translates an artifact's place for a bundle.
-func (g *globals) leaving(uri string, files *bundleFiles) string {
-	if !filepath.IsAbs(uri) {
-		return uri
-	}
-	if rel, ok := below(uri, filepath.Join(g.Home, "runs")); ok {
-		return homeName + "/runs/" + rel
-	}
-	return files.leaving(uri)
-}
-
-// arriving is the way back.
-func (g *globals) arriving(uri, folder string) string {
-	if rest, ok := strings.CutPrefix(uri, homeName+"/runs/"); ok && filepath.IsLocal(rest) {
-		return filepath.Join(g.Home, "runs", rest)
-	}
-	if rest, ok := strings.CutPrefix(uri, filesName); ok && (rest == "" || filepath.IsLocal(strings.TrimPrefix(rest, "/"))) {
-		return filepath.Join(folder, rest)
-	}
-	return uri
 }

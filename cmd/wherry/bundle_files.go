@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -11,8 +10,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-
-	"go.yaml.in/yaml/v3"
 
 	"github.com/wherry-ml/wherry/dag"
 	"github.com/wherry-ml/wherry/dag/given"
@@ -279,116 +276,4 @@ func (b *bundleFiles) imports(run *dag.Run) (paths []string) {
 		}
 	}
 	return paths
-}
-
-// projectText is wherry.yaml with the places that its paths have in the bundle.
-func (b *bundleFiles) projectText(proj *project) ([]byte, error) {
-	text, err := os.ReadFile(proj.File)
-	if err != nil {
-		return nil, err
-	}
-	var doc yaml.Node
-	if err := yaml.Unmarshal(text, &doc); err != nil || len(doc.Content) == 0 {
-		return text, nil // only comments
-	}
-	base := filepath.Dir(proj.File)
-	here := filepath.Dir(filepath.Join(b.dir, b.place(proj.File)))
-	changed := false
-	move := func(n *yaml.Node, rest string) {
-		path := strings.TrimSuffix(n.Value, rest)
-		if path == "" {
-			return
-		}
-		if tail, ok := strings.CutPrefix(path, "~"); ok {
-			home, _ := os.UserHomeDir()
-			path = home + tail
-		}
-		rel, err := filepath.Rel(here, filepath.Join(b.dir, b.place(relativeTo(base, path))))
-		if err == nil && filepath.Clean(path) != rel {
-			n.SetString(rel + rest)
-			changed = true
-		}
-	}
-	root := doc.Content[0]
-	eachField(root, "mounts", func(_ string, n *yaml.Node) {
-		if _, target, ok := strings.Cut(n.Value, ":"); ok {
-			move(n, ":"+target)
-		}
-	})
-	eachField(root, "build", func(_ string, spec *yaml.Node) {
-		for i := 0; i+1 < len(spec.Content); i += 2 {
-			key, value := spec.Content[i].Value, spec.Content[i+1]
-			if value.Kind == yaml.ScalarNode && (key == "context" || key == "requirements") {
-				move(value, "")
-			}
-		}
-	})
-	for i := 0; i+1 < len(root.Content); i += 2 {
-		if root.Content[i].Value == "trust" && root.Content[i+1].Kind == yaml.ScalarNode {
-			move(root.Content[i+1], "")
-		}
-	}
-	if !changed {
-		return text, nil
-	}
-	var out bytes.Buffer
-	enc := yaml.NewEncoder(&out)
-	enc.SetIndent(2)
-	err = enc.Encode(&doc)
-	return out.Bytes(), errors.Join(err, enc.Close())
-}
-
-// eachField calls f for the entries of a list or mapping in a mapping.
-func eachField(root *yaml.Node, name string, f func(key string, value *yaml.Node)) {
-	for i := 0; i+1 < len(root.Content); i += 2 {
-		if root.Content[i].Value != name {
-			continue
-		}
-		switch n := root.Content[i+1]; n.Kind {
-		case yaml.SequenceNode:
-			for _, item := range n.Content {
-				f("", item)
-			}
-		case yaml.MappingNode:
-			for j := 0; j+1 < len(n.Content); j += 2 {
-				f(n.Content[j].Value, n.Content[j+1])
-			}
-		}
-	}
-}
-
-// places translate the paths of a run for a bundle. Of a secret its name stays, and
-// a variable's.
-func (g *globals) leavingPlaces(b *bundleFiles) func(o *dag.RunOptions, p *dag.Pipeline) {
-	return func(o *dag.RunOptions, p *dag.Pipeline) {
-		translateRun(o, p, func(path string) string { return g.leaving(path, b) })
-		o.Secrets = slices.Clone(o.Secrets)
-		for i, r := range o.Secrets {
-			if !strings.HasPrefix(r.From, "env:") {
-				o.Secrets[i].From = filesName + "/secret"
-			}
-		}
-	}
-}
-
-// translateRun replaces the paths of this machine in what a run was given.
-func translateRun(o *dag.RunOptions, p *dag.Pipeline, to func(string) string) {
-	p.File, o.Trust, o.Workspace, o.Imports = to(p.File), to(o.Trust), to(o.Workspace), to(o.Imports)
-	for i := range o.Mounts {
-		o.Mounts[i].Source = to(o.Mounts[i].Source)
-	}
-	for i := range o.Secrets {
-		o.Secrets[i].From = to(o.Secrets[i].From)
-	}
-	for i := range o.ConfigMaps {
-		o.ConfigMaps[i].From = to(o.ConfigMaps[i].From)
-	}
-	for name, a := range o.Images {
-		if a.Build != nil {
-			spec := *a.Build
-			spec.Context, spec.CABundle = to(spec.Context), to(spec.CABundle)
-			a.Build = &spec
-			o.Images[name] = a
-		}
-	}
 }

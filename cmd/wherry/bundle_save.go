@@ -1,21 +1,18 @@
 package main
 
 import (
+	"bytes"
 	"context"
-	"errors"
+	"encoding/json"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
-	"reflect"
-	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/wherry-ml/wherry/bundle"
 	"github.com/wherry-ml/wherry/dag"
 	"github.com/wherry-ml/wherry/runner"
-	"github.com/wherry-ml/wherry/sqlite"
 )
 
 type bundleSaveFlags struct {
@@ -62,7 +59,8 @@ type bundled struct {
 	run     *dag.Run
 	loaded  *loaded // nil where the file is gone or has changed
 	project *project
-	stored  bool // the run is in the database
+	stored  bool           // the run is in the database
+	images  []runner.Image // of the engine
 	plan    bundle.Plan
 	files   *bundleFiles
 }
@@ -72,7 +70,7 @@ func (g *globals) saveBundle(ctx context.Context, ref string, f bundleSaveFlags)
 	if err != nil {
 		return err
 	}
-	to, err := filepath.Abs(f.to)
+	to, err := bundleTarget(f.to)
 	if err != nil {
 		return err
 	}
@@ -106,6 +104,21 @@ func (g *globals) saveBundle(ctx context.Context, ref string, f bundleSaveFlags)
 		return err
 	}
 	return g.printSaved(f.to, b, saved)
+}
+
+// bundleTarget is the absolute path of the file to write.
+func bundleTarget(name string) (string, error) {
+	to, err := filepath.Abs(name)
+	if err != nil {
+		return "", err
+	}
+	if info, err := os.Stat(filepath.Dir(to)); err != nil || !info.IsDir() {
+		return "", &usageError{msg: fmt.Sprintf("bundle save: there is no folder %s", filepath.Dir(to)), mend: "-o with a file in a folder that is there"}
+	}
+	if info, err := os.Stat(to); err == nil && !info.Mode().IsRegular() || name == "-" {
+		return "", &usageError{msg: fmt.Sprintf("bundle save: %s is not a file", name), mend: "-o demo.tar"}
+	}
+	return to, nil
 }
 
 // bundledRun finds the run, or prepares one of a pipeline file.
@@ -149,191 +162,22 @@ func (g *globals) bundledRun(ctx context.Context, ref string, f bundleSaveFlags)
 	if b.loaded, err = g.loadAny(ctx, runFlags{file: run.Pipeline.File}, mounted); err != nil {
 		g.note(fmt.Sprintf("note: %s can't be read as a pipeline any more: %v", run.Pipeline.File, err))
 		b.loaded = nil
+	} else if b.changed() {
+		g.note(fmt.Sprintf("note: %s has changed since the run: the bundle has it as it is now, and what has changed runs again", run.Pipeline.File))
 	}
 	return b, nil
 }
 
-// bundleSource finds the images, and says where all else comes from.
-func (g *globals) bundleSource(ctx context.Context, b *bundled) (bundle.Source, error) {
-	source := bundle.Source{}
-	store, err := g.artifacts()
-	if err != nil {
-		return source, err
+// changed reports whether the pipeline file is another one than that of the run. One
+// with input artifacts can't be compared: they became importers.
+func (b *bundled) changed() bool {
+	then, now := b.run.Pipeline, b.loaded.pipeline
+	if len(now.Components[now.Root].Inputs.Artifacts) > 0 {
+		return false
 	}
-	backend, err := g.trustingBackend(ctx, b.run.Options.Backend, b.run.Options.Trust)
-	if err != nil {
-		return source, err
-	}
-	source.Objects, source.Engine = store, carrier(backend)
-	if source.Home, err = os.OpenRoot(g.Home); err != nil {
-		return source, err
-	}
-	if source.Engine == nil {
-		b.files.need("the %s backend has no images: what its steps run must be there", backend.Features().Name)
-		return source, nil
-	}
-	if err := ping(ctx, backend); err != nil {
-		return source, err
-	}
-	driver := &dag.Driver{Backend: backend, Artifacts: store, Home: g.Home, HomeID: g.homeID(), Observe: func(e dag.Event) {
-		if e.Note != "" && (!e.Detail || g.Verbose) {
-			g.note(e.Note)
-		}
-	}}
-	set, err := driver.Images(ctx, b.run)
-	if err != nil {
-		return source, err
-	}
-	for _, im := range set.Images {
-		b.plan.Images = append(b.plan.Images, bundle.Image{Name: im.Name, ID: im.Ref})
-		if strings.Contains(im.Name, "@") {
-			b.files.need("image %s is named by its digest, by which an engine without a network may not find it; give it another name in wherry.yaml: images", im.Name)
-		}
-	}
-	for _, name := range set.Open {
-		b.files.need("the image of %s is known only when it runs: it is not in the bundle", name)
-	}
-	for _, name := range set.Always {
-		b.files.need("image %s has pull policy Always: without a network its steps fail", name)
-	}
-	return source, nil
-}
-
-// planRecords takes what the database knows.
-func (g *globals) planRecords(ctx context.Context, b *bundled) error {
-	db, err := g.database(ctx)
-	if err != nil {
-		return err
-	}
-	places := sqlite.Places{URI: func(uri string) string { return g.leaving(uri, b.files) }, Run: g.leavingPlaces(b.files)}
-	var records *sqlite.Records
-	if b.stored {
-		if records, err = db.ExportRun(ctx, b.run.ID, places); err == nil {
-			b.plan.LogPaths = records.Logs()
-		}
-	} else {
-		records, err = g.importedBefore(ctx, db, b, places)
-	}
-	if err != nil {
-		return err
-	}
-	store, err := g.artifacts()
-	if err != nil {
-		return err
-	}
-	for _, u := range records.Uses {
-		if _, err := store.Path(u.Digest); errors.Is(err, fs.ErrNotExist) {
-			b.files.need("artifact %s (%s) is gone from the artifact store: the step that made it runs again", u.Name, u.URI)
-			continue
-		}
-		b.plan.Objects = append(b.plan.Objects, u.Digest)
-	}
-	b.plan.Rows, err = records.Encode()
-	return err
-}
-
-// importedBefore finds what a pipeline's importers fetch from elsewhere and have
-// fetched before.
-func (g *globals) importedBefore(ctx context.Context, db *sqlite.DB, b *bundled, places sqlite.Places) (*sqlite.Records, error) {
-	var ids []int64
-	var used []sqlite.UsedObject
-	for _, name := range sortedNames(b.run.Pipeline.Components) {
-		spec := b.run.Pipeline.Components[name].Importer
-		if spec == nil || spec.URI == nil || spec.URI.Constant == nil {
-			continue
-		}
-		uri, _ := spec.URI.Constant.Value.(string)
-		if !dag.Fetchable(uri) {
-			continue
-		}
-		known, err := db.ArtifactsAt(ctx, uri)
-		if err != nil {
-			return nil, err
-		}
-		if len(known) == 0 || known[0].Digest == "" {
-			b.files.need("%s has not been fetched yet: run the pipeline once, and save the run", uri)
-			continue
-		}
-		ids = append(ids, known[0].ID)
-		used = append(used, sqlite.UsedObject{Digest: known[0].Digest, URI: uri, Name: name})
-	}
-	records, err := db.ExportArtifacts(ctx, ids, places)
-	if records != nil {
-		records.Uses = used
-	}
-	return records, err
-}
-
-// describe fills in what the document says of the run, and how it is started.
-func (b *bundled) describe() {
-	run, o := b.run, b.run.Options
-	d := &b.plan.Document
-	d.Pipeline, d.Backend, d.Platform = run.Pipeline.Name, o.Backend, o.Platform
-	if b.stored {
-		d.Run, d.RunName = run.ID, run.Name
-	}
-	given := map[string]bool{}
-	for _, r := range o.Secrets {
-		if !given[r.Name] {
-			given[r.Name] = true
-			b.files.need("secret %s is not in the bundle: give it with --secret %s=FILE, or where wherry.yaml says", r.Name, r.Name)
-		}
-	}
-	d.Needs = b.files.needs
-	if b.loaded == nil {
-		return
-	}
-	file := run.Pipeline.File
-	if isPython(file) {
-		file = compiledName(file)
-	}
-	d.Start = append([]string{"{files}/" + b.files.place(file)}, b.startFlags()...)
-}
-
-// startFlags are what the person had given on the command line.
-func (b *bundled) startFlags() (args []string) {
-	run, o := b.run, b.run.Options
-	defaults, err := bindParameters(b.loaded.pipeline, runFlags{}, b.project)
-	for _, name := range sortedNames(run.Parameters) {
-		if err != nil || !reflect.DeepEqual(defaults[name], run.Parameters[name]) {
-			args = append(args, "-p", name+"="+dag.FormatValue(run.Parameters[name]))
-		}
-	}
-	for _, m := range o.Mounts {
-		known := false
-		for _, p := range b.project.Mounts {
-			known = known || p.Source == m.Source && p.Target == m.Target && p.ReadOnly == m.ReadOnly
-		}
-		if !known {
-			text := "{files}/" + b.files.place(m.Source) + ":" + m.Target
-			if m.ReadOnly {
-				text += ":ro"
-			}
-			args = append(args, "-v", text)
-		}
-	}
-	for _, r := range o.ConfigMaps {
-		if rest, ok := strings.CutPrefix(b.files.leaving(r.From), filesName); ok {
-			r.From = "{files}" + rest
-		}
-		args = append(args, "--config-map", r.String())
-	}
-	switch {
-	case o.Network == runner.NetworkNone:
-		args = append(args, "--network", "none")
-	case o.Cache == dag.CacheOn:
-		args = append(args, "--cache")
-	}
-	if o.NoLayers {
-		args = append(args, "--no-layers")
-	}
-	if o.Platform != "" {
-		args = append(args, "--platform", o.Platform)
-	}
-	if o.Backend != "docker" {
-		args = append(args, "--backend", o.Backend)
-	}
-	return args
+	one, err1 := json.Marshal(then.Components)
+	two, err2 := json.Marshal(now.Components)
+	return err1 != nil || err2 != nil || !bytes.Equal(one, two)
 }
 
 func (g *globals) printSaved(file string, b *bundled, saved *bundle.Saved) error {
