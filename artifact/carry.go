@@ -73,6 +73,9 @@ func (in *Intake) Take(ctx context.Context, digest, kind string, r io.Reader) er
 	if err != nil {
 		return err
 	}
+	if err := in.store.pin(want); err != nil {
+		return err
+	}
 	if _, err := in.store.Path(digest); err == nil {
 		return nil
 	}

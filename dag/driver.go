@@ -23,7 +23,8 @@ type Admission interface {
 type Event struct {
 	Run       *Run
 	Execution *Execution // that changed; nil: the run did, or Note is all
-	Note      string     // for people: "waits for 2 CPU: …", pull progress
+	Note      string     // for people: "waits for 2 CPU: …", pull progress; with Execution: about it
+	Items     int        // how many iterations Execution, a loop that has begun, will have; 0: not said
 	Detail    bool       // Note is for who wants to know more: lines of an image build
 }
 
@@ -42,6 +43,9 @@ type Driver struct {
 	Observe func(Event)
 	// Kill, when closed, kills what a cancelation is still waiting for. May be nil.
 	Kill <-chan struct{}
+	// Beat is called every 2 s while the loop turns: a driver that doesn't beat
+	// hangs. It must not block. May be nil.
+	Beat func()
 	// Patience is how long a backend may stay away before the driver gives up;
 	// 0: 30 s.
 	Patience time.Duration
@@ -62,12 +66,21 @@ var ErrHangup = errors.New("hangup: the run goes on and can be resumed")
 // cancel, and room in the queue.
 const tick = 250 * time.Millisecond
 
+// beatEvery is how often the loop says that it turns.
+const beatEvery = 2 * time.Second
+
 // Drive drives a stored run to its end, from wherever it stands, and returns it
-// with its executions. The caller holds the run's lock. When ctx is canceled the
+// with its executions. The caller holds the run's lock; should that fail as a lock,
+// what an earlier driver still commits is refused, and it ends with a
+// *TakenOverError. When ctx is canceled the
 // run is canceled, unless the cause is ErrHangup. A backend that stays away ends
 // it with a *runner.UnavailableError: then nothing is lost, and Drive can be
 // called again.
 func (d *Driver) Drive(ctx context.Context, id string) (*Run, []*Execution, error) {
+	epoch, err := d.Store.Own(ctx, id) // first: what is loaded then is final
+	if err != nil {
+		return nil, nil, err
+	}
 	run, executions, err := d.Store.LoadRun(ctx, id)
 	if err != nil {
 		return nil, nil, err
@@ -76,7 +89,11 @@ func (d *Driver) Drive(ctx context.Context, id string) (*Run, []*Execution, erro
 		return run, executions, nil
 	}
 	ops, stop := context.WithCancel(context.WithoutCancel(ctx))
-	dr := &drive{Driver: d, run: run, ops: ops, events: make(chan func(), 64), images: map[imageKey]*imageCall{}, noted: map[string]bool{}, byID: map[int64]*node{}}
+	dr := &drive{Driver: d, run: run, epoch: epoch, ops: ops, events: make(chan func(), 64), images: map[imageKey]*imageCall{}, noted: map[string]bool{}, byID: map[int64]*node{}}
+	if dr.steering, err = newSteering(ctx, d.Store, run); err != nil {
+		stop()
+		return nil, nil, err
+	}
 	dr.watch = watchPods(ops, d.Backend, run.ID, d.patience())
 	err = dr.loop(ctx, executions)
 	dr.over = true
@@ -90,9 +107,12 @@ func (d *Driver) Drive(ctx context.Context, id string) (*Run, []*Execution, erro
 type drive struct {
 	*Driver
 	run        *Run
+	epoch      int64           // of this owner of the run
+	beaten     time.Time       // when Beat was last called
 	ops        context.Context // of what the loop started; outlives a cancelation
 	root       *scope
 	shared     *setting
+	steering   *steering // nil: no task is treated in its own way
 	executions []*Execution
 	byID       map[int64]*node
 	images     map[imageKey]*imageCall
@@ -168,10 +188,32 @@ func (d *drive) loop(ctx context.Context, executions []*Execution) error {
 		case err := <-d.watch.failed:
 			return err
 		}
+		d.beat()
 		if d.fatal != nil {
 			return d.fatal
 		}
 	}
+}
+
+// beat says from time to time that the loop turns, and ends it when the run has
+// another owner.
+func (d *drive) beat() {
+	if time.Since(d.beaten) < beatEvery {
+		return
+	}
+	d.beaten = time.Now()
+	if err := d.Store.Owns(d.ops, d.run.ID, d.epoch); isTakenOver(err) {
+		d.fatal = err
+		return
+	}
+	if d.Beat != nil {
+		d.Beat()
+	}
+}
+
+func isTakenOver(err error) bool {
+	_, ok := errors.AsType[*TakenOverError](err)
+	return ok
 }
 
 // drain applies what is there without waiting, so that many events share one
@@ -220,6 +262,7 @@ func (d *drive) commit() error {
 		return nil
 	}
 	b := d.batch
+	b.Epoch = d.epoch
 	d.batch, d.changed = Batch{}, nil
 	if err := d.Store.Commit(d.ops, &b); err != nil {
 		return fmt.Errorf("store the state of run %s: %w", d.run.ID, err)
@@ -290,6 +333,20 @@ func (d *drive) note(format string, args ...any) {
 	}
 }
 
+// noteOn is a note about one execution; the text begins with its path.
+func (d *drive) noteOn(n *node, format string, args ...any) {
+	if d.Observe != nil {
+		d.Observe(Event{Run: d.run, Execution: n.exec, Note: n.exec.Path + fmt.Sprintf(format, args...)})
+	}
+}
+
+// tellItems says how many iterations a loop will have.
+func (d *drive) tellItems(n *node) {
+	if d.Observe != nil {
+		d.Observe(Event{Run: d.run, Execution: n.exec, Items: len(n.inner.loop.items)})
+	}
+}
+
 // noteOnce is a note that is not repeated for every attempt.
 func (d *drive) noteOnce(text string) {
 	if !d.noted[text] {
@@ -353,7 +410,7 @@ func (d *drive) admit() error {
 			continue // it is asked for again in this turn
 		}
 		if n.waits == "" && dec.Waits != "" {
-			d.note("%s %s", n.exec.Path, dec.Waits)
+			d.noteOn(n, " %s", dec.Waits)
 		}
 		n.waits = dec.Waits
 	}

@@ -33,6 +33,7 @@ type memStore struct {
 	crashed    bool
 	commits    int
 	ends       map[int64]int // how often an execution was committed as ended
+	epochs     map[string]int64
 }
 
 var errCrash = errors.New("simulated crash")
@@ -40,7 +41,7 @@ var errCrash = errors.New("simulated crash")
 func newMemStore() *memStore {
 	return &memStore{
 		runs: map[string]*Run{}, executions: map[int64]*Execution{}, cache: map[string]int64{}, parts: map[string]map[string]string{},
-		admissions: map[string]queue.Admission{}, crashIn: -1, ends: map[int64]int{},
+		admissions: map[string]queue.Admission{}, crashIn: -1, ends: map[int64]int{}, epochs: map[string]int64{},
 	}
 }
 
@@ -54,6 +55,22 @@ func copyOf[T any](x *T) *T {
 		panic(err)
 	}
 	return out
+}
+
+func (s *memStore) Own(_ context.Context, run string) (int64, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.epochs[run]++
+	return s.epochs[run], nil
+}
+
+func (s *memStore) Owns(_ context.Context, run string, epoch int64) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.epochs[run] != epoch {
+		return &TakenOverError{Run: run}
+	}
+	return nil
 }
 
 func (s *memStore) CreateRun(_ context.Context, r *Run) error {
@@ -83,6 +100,9 @@ func (s *memStore) Commit(_ context.Context, b *Batch) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.commits++
+	if b.Epoch != 0 && b.Epoch != s.epochs[batchRun(b)] {
+		return &TakenOverError{Run: batchRun(b)}
+	}
 	if s.crashIn--; s.crashIn == 0 {
 		s.crashed = true
 		if s.crashLate {
@@ -94,6 +114,13 @@ func (s *memStore) Commit(_ context.Context, b *Batch) error {
 	}
 	s.write(b)
 	return nil
+}
+
+func batchRun(b *Batch) string {
+	if b.Run != nil {
+		return b.Run.ID
+	}
+	return b.Executions[0].Run
 }
 
 func (s *memStore) write(b *Batch) {
@@ -129,6 +156,18 @@ func (s *memStore) LookupCache(_ context.Context, key string) (*CacheEntry, erro
 	}
 	x := copyOf(s.executions[id])
 	return &CacheEntry{Execution: id, Run: x.Run, Outputs: x.Outputs}, nil
+}
+
+func (s *memStore) PastReads(_ context.Context, base string) ([]PastReads, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var out []PastReads
+	for _, id := range slices.Backward(slices.Sorted(maps.Keys(s.executions))) {
+		if x := s.executions[id]; x.State == Succeeded && !x.Cached && x.Reads != nil && x.Reads.Base == base {
+			out = append(out, PastReads{Execution: id, Run: x.Run, Key: x.Key, Sources: x.Reads.Sources})
+		}
+	}
+	return out, nil
 }
 
 func (s *memStore) LastKeyParts(_ context.Context, _, path string) (map[string]string, error) {
@@ -188,6 +227,13 @@ type noArtifacts struct{}
 func (noArtifacts) Add(context.Context, string) (string, int64, error) { return "", 0, fs.ErrNotExist }
 func (noArtifacts) Path(string) (string, error)                        { return "", fs.ErrNotExist }
 func (noArtifacts) Link(string, string) error                          { return nil }
+func (noArtifacts) View(context.Context, string, string) (View, error) { return nil, ErrNoView }
+func (noArtifacts) Files(context.Context, string) (map[string]string, error) {
+	return nil, fs.ErrNotExist
+}
+func (noArtifacts) ReadDigest(context.Context, string, []string) (string, error) {
+	return "", fs.ErrNotExist
+}
 func (noArtifacts) Import(context.Context, string) (string, int64, error) {
 	return "sha256:0", 1, nil
 }

@@ -61,7 +61,11 @@ func (d *drive) imageSet() (*ImageSet, error) {
 				set.Always = append(set.Always, image)
 			}
 			// What is there counts: a run would have pulled it a moment ago.
-			if _, err := d.findImage(image, runner.PullMissing, one.layer(d.run.Options)); err != nil {
+			found, err := d.findImage(image, runner.PullMissing, one.layer(d.run.Options))
+			if err == nil && found.make != nil {
+				_, err = found.make()
+			}
+			if err != nil {
 				return nil, fmt.Errorf("%q: %w", name, err)
 			}
 		}

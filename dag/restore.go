@@ -79,6 +79,7 @@ func (d *drive) rebuild(s *scope, children map[int64][]*Execution) error {
 				return fmt.Errorf("restore %s: %w", n.exec.Path, err)
 			}
 			n.inner = newLoop(n, items)
+			d.tellItems(n)
 		case inside:
 			n.inner = newScope(s.setting, n, n.comp, n.scopeInputs())
 		default:
@@ -102,7 +103,7 @@ func (s *scope) id() int64 {
 // adopt goes on with every execution that was RUNNING, and removes what ended
 // attempts have left on the engine.
 func (d *drive) adopt() error {
-	pods, err := d.watch.sync(d.ops)
+	pods, err := d.watch.sync(d.ops, d.beat)
 	if err != nil {
 		return err
 	}
@@ -172,7 +173,8 @@ func (d *drive) adoptPod(n *node, pods map[string]runner.Status) {
 		return
 	}
 	n.phase = phaseResolving
-	d.resolveImages(n, func(err error) {
+	n.look()
+	d.haveImages(n, func(err error) {
 		if err == nil {
 			err = d.measure(n)
 		}
@@ -198,7 +200,7 @@ func (d *drive) adoptPod(n *node, pods map[string]runner.Status) {
 
 // abandon ends an attempt on record that can't be started.
 func (d *drive) abandon(n *node, a *Attempt, err error) {
-	if d.unavailable(err) {
+	if d.unavailable(err) || d.noRoom(err) {
 		return
 	}
 	a.State, a.Ended, a.Error = Failed, time.Now(), err.Error()

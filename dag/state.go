@@ -3,6 +3,7 @@ package dag
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/wherry-ml/wherry/dag/given"
@@ -84,6 +85,12 @@ type RunOptions struct {
 	Network     runner.NetworkMode `json:"network,omitempty"`
 	Grace       time.Duration      `json:"grace,omitempty"`    // 0: 10 s
 	NoLayers    bool               `json:"noLayers,omitempty"` // commands install their packages themselves
+
+	// Of single tasks, by path; a loop without [i] means all its iterations.
+	NoCache []string `json:"noCache,omitempty"` // run them and what is in them, cached or not
+	From    []string `json:"from,omitempty"`    // the same, with all that depends on them
+	Only    string   `json:"only,omitempty"`    // run nothing else: the rest is as it was in Base
+	Base    string   `json:"base,omitempty"`    // run that From and Only take the other tasks' results from
 }
 
 // CacheMode overrides what the format says about caching.
@@ -153,9 +160,11 @@ type Execution struct {
 	Iteration int // -1: none
 	State     State
 	Cached    bool
+	Source    int64             // with Cached: the execution that made the outputs; 0: not known
 	Reason    string            // why it ran, or did not
 	Key       string            // cache key, "sha256:…"; empty: not cacheable
 	KeyParts  map[string]string // what the key was made of, by name, for reasons
+	Reads     *Reads            // of mounted sources; nil: all that is in them counts
 	Inputs    Values
 	Outputs   Values
 	Error     string
@@ -195,6 +204,7 @@ type Batch struct {
 	Run        *Run         // nil: unchanged
 	Executions []*Execution // new (ID 0) or changed ones; the Store sets ID and each new artifact's ID
 	Durable    bool         // an execution's or a run's end: it must survive a power cut
+	Epoch      int64        // of the owner of the executions' (or the) run; 0: anybody
 }
 
 // Empty reports whether there is nothing to commit.
@@ -207,23 +217,50 @@ type CacheEntry struct {
 	Outputs   Values
 }
 
+// PastReads is an execution, and what it has read of mounted sources.
+type PastReads struct {
+	Execution int64
+	Run, Key  string
+	Sources   []SourceRead
+}
+
 // ErrNotFound says that a Store has no such thing.
 var ErrNotFound = errors.New("not found")
 
+// TakenOverError says that another driver owns the run now. The one that gets it
+// ends, and touches nothing of the run any more.
+type TakenOverError struct{ Run string }
+
+func (e *TakenOverError) Error() string {
+	return fmt.Sprintf("run %s is driven by another process now", e.Run)
+}
+
+// Hint says what to do next.
+func (e *TakenOverError) Hint() string { return fmt.Sprintf("wherry logs -f %s follows it", e.Run) }
+
 // Store keeps runs. It is implemented by package sqlite.
 type Store interface {
+	// Own makes the caller the run's owner, in place of whoever was. ErrNotFound
+	// where there is no such run.
+	Own(ctx context.Context, run string) (epoch int64, err error)
+	// Owns returns a *TakenOverError when the run has an owner after this epoch's.
+	Owns(ctx context.Context, run string, epoch int64) error
 	// CreateRun stores a new run with its pipeline and options.
 	CreateRun(ctx context.Context, r *Run) error
 	// LoadRun returns a run and its executions in the order of their ids, with
 	// attempts and values. ErrNotFound where there is none.
 	LoadRun(ctx context.Context, id string) (*Run, []*Execution, error)
 	// Commit writes b in one transaction. An execution that becomes SUCCEEDED
-	// with a Key and without Cached becomes a cache entry; its inputs and outputs
-	// become events.
+	// with a Key and without Cached becomes a cache entry, its Reads are kept beside
+	// it; its inputs and outputs become events. A batch with the Epoch of an earlier
+	// owner is refused with a *TakenOverError.
 	Commit(ctx context.Context, b *Batch) error
 	// LookupCache returns the newest entry of key, or ErrNotFound, and notes that
 	// it was used.
 	LookupCache(ctx context.Context, key string) (*CacheEntry, error)
+	// PastReads returns the newest executions with the Reads.Base base, the newest
+	// first, few of them.
+	PastReads(ctx context.Context, base string) ([]PastReads, error)
 	// LastKeyParts returns what the key of the newest execution of this pipeline
 	// and path was made of; ErrNotFound where there is none.
 	LastKeyParts(ctx context.Context, pipeline, path string) (map[string]string, error)

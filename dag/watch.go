@@ -148,14 +148,21 @@ func (w *watcher) forget(pod string) {
 }
 
 // sync waits until everything that was there at the start has been seen, and
-// returns it by pod.
-func (w *watcher) sync(ctx context.Context) (map[string]runner.Status, error) {
-	select {
-	case <-w.synced:
-	case err := <-w.failed:
-		return nil, err
-	case <-ctx.Done():
-		return nil, context.Cause(ctx)
+// returns it by pod. Meanwhile it calls beat from time to time.
+func (w *watcher) sync(ctx context.Context, beat func()) (map[string]runner.Status, error) {
+	ticker := time.NewTicker(tick)
+	defer ticker.Stop()
+	for waits := true; waits; {
+		select {
+		case <-w.synced:
+			waits = false
+		case <-ticker.C:
+			beat()
+		case err := <-w.failed:
+			return nil, err
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()

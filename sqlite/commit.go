@@ -24,7 +24,8 @@ func (e *EndedError) Error() string {
 
 // Commit writes b in one transaction; see dag.Store. IDs that it gave are taken
 // back when the transaction fails, so that the same batch can be committed again.
-// An execution that has ended keeps its state: anything else is an *EndedError.
+// An execution that has ended keeps its state: anything else is an *EndedError. All
+// of a batch with an Epoch belongs to one run.
 func (d *DB) Commit(ctx context.Context, b *dag.Batch) error {
 	if b.Empty() {
 		return nil
@@ -32,6 +33,11 @@ func (d *DB) Commit(ctx context.Context, b *dag.Batch) error {
 	used := d.takeUsed()
 	err := d.update(ctx, b.Durable, func(t *tx) error {
 		now := d.now().UnixNano()
+		if b.Epoch != 0 {
+			if err := owns(t, runOf(b), b.Epoch); err != nil {
+				return err
+			}
+		}
 		if err := writeUsed(t, used); err != nil {
 			return err
 		}
@@ -66,6 +72,13 @@ func describeBatch(b *dag.Batch) string {
 		return fmt.Sprintf("run %q", b.Run.ID)
 	}
 	return fmt.Sprintf("tasks of run %q", b.Executions[0].Run)
+}
+
+func runOf(b *dag.Batch) string {
+	if b.Run != nil {
+		return b.Run.ID
+	}
+	return b.Executions[0].Run
 }
 
 func updateRun(t *tx, r *dag.Run, now int64) error {
@@ -126,10 +139,15 @@ func putExecution(t *tx, e *dag.Execution, now int64) error {
 			return err
 		}
 	}
-	if e.State == dag.Succeeded && e.Key != "" && !e.Cached && old.state != dag.Succeeded {
-		return putCacheEntry(t, e, now)
+	if e.State != dag.Succeeded || e.Key == "" || e.Cached || old.state == dag.Succeeded {
+		return nil
 	}
-	return nil
+	if e.Reads != nil {
+		if err := putReads(t, e); err != nil {
+			return err
+		}
+	}
+	return putCacheEntry(t, e, now)
 }
 
 func insertExecution(t *tx, e *dag.Execution, inputs, outputs string) error {
@@ -138,11 +156,11 @@ func insertExecution(t *tx, e *dag.Execution, inputs, outputs string) error {
 		return err
 	}
 	res, err := t.exec(`INSERT INTO executions (run, parent, pipeline, path, task, component, kind, iteration, state, cached,
-			reason, key, key_parts, inputs, outputs, error, exit_code, retries, retry_at, created, started, ended)
-		SELECT id, ?, pipeline_name, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? FROM runs WHERE id = ?`,
+			reason, key, key_parts, inputs, outputs, error, exit_code, retries, retry_at, created, started, ended, source)
+		SELECT id, ?, pipeline_name, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? FROM runs WHERE id = ?`,
 		sql.NullInt64{Int64: e.Parent, Valid: e.Parent != 0}, e.Path, e.Task, e.Component, e.Kind, e.Iteration, e.State,
 		e.Cached, e.Reason, e.Key, parts, inputs, outputs, e.Error, e.ExitCode, e.Retries, stamp(e.RetryAt),
-		stamp(e.Created), stamp(e.Started), stamp(e.Ended), e.Run)
+		stamp(e.Created), stamp(e.Started), stamp(e.Ended), e.Source, e.Run)
 	if err != nil {
 		return err
 	}
@@ -171,9 +189,9 @@ func updateExecution(t *tx, e *dag.Execution, inputs, outputs string) (before, e
 		return old, err
 	}
 	_, err = t.exec(`UPDATE executions SET state = ?, cached = ?, reason = ?, key = ?, key_parts = ?, inputs = ?, outputs = ?,
-			error = ?, exit_code = ?, retries = ?, retry_at = ?, started = ?, ended = ? WHERE id = ?`,
+			error = ?, exit_code = ?, retries = ?, retry_at = ?, started = ?, ended = ?, source = ? WHERE id = ?`,
 		e.State, e.Cached, e.Reason, e.Key, parts, inputs, outputs, e.Error, e.ExitCode, e.Retries,
-		stamp(e.RetryAt), stamp(e.Started), stamp(e.Ended), e.ID)
+		stamp(e.RetryAt), stamp(e.Started), stamp(e.Ended), e.Source, e.ID)
 	return old, err
 }
 

@@ -49,10 +49,11 @@ var carried = []struct{ table, column, ids string }{
 	{"attempts", "execution", "execution"},
 	{"events", "execution", "execution"},
 	{"cache_entries", "execution", "hit"},
+	{"reads", "execution", "hit"},
 }
 
 // notCarried are the tables that say something about one machine only.
-var notCarried = []string{"admissions"}
+var notCarried = []string{"admissions", "owners"}
 
 // selection is what an Export takes.
 type selection map[string]map[any]bool

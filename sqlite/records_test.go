@@ -179,16 +179,28 @@ func TestRecordsGoingOn(t *testing.T) {
 	from, to := open(t, ""), open(t, "")
 	newRun(t, from, "open")
 	made := task("open", "train", dag.Succeeded)
-	made.Key = "k"
+	made.Key, made.Reads = "k", &dag.Reads{Base: "b", Sources: []dag.SourceRead{{Target: "/app", Digest: "sha256:1"}}}
 	commit(t, from, dag.Batch{Executions: []*dag.Execution{made}})
 	run := newRun(t, from, "done")
 	hit := task("done", "train", dag.Succeeded)
-	hit.Key, hit.Cached = "k", true
+	hit.Key, hit.Cached, hit.Source = "other", true, made.ID // the same as far as it is read
+	newRun(t, to, "mine")
+	commit(t, to, dag.Batch{Executions: []*dag.Execution{task("mine", "x", dag.Failed), task("mine", "y", dag.Failed)}})
 	run.State, run.Ended = dag.Succeeded, noon.Add(time.Second)
 	commit(t, from, dag.Batch{Executions: []*dag.Execution{hit}, Run: run})
 	takeIn(t, to, text(t, export(t, from, "done")))
-	if left, err := to.Interrupted(t.Context()); err != nil || len(left) > 0 {
+	if left, err := to.Interrupted(t.Context()); err != nil || len(left) != 1 || left[0].ID != "mine" {
 		t.Errorf("interrupted: %v, %v", left, err)
+	}
+	if past, err := to.PastReads(t.Context(), "b"); err != nil || len(past) != 1 || past[0].Run != "open" || past[0].Sources[0].Target != "/app" {
+		t.Errorf("what it has read is %+v, %v", past, err)
+	}
+	_, tasks, err := to.LoadRun(t.Context(), "done")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if source, err := to.SourceOf(t.Context(), tasks[0]); err != nil || source.Run != "open" {
+		t.Errorf("it was made by %+v, %v", source, err)
 	}
 	if _, err := to.LookupCache(t.Context(), "k"); err != nil {
 		t.Error(err)

@@ -23,11 +23,12 @@ func selectRun(s *snapshot, run string) (selection, error) {
 		{"execution", `WITH RECURSIVE used (id) AS (
 			SELECT id FROM executions WHERE run = ?1
 			UNION SELECT c.execution FROM used u JOIN executions e ON e.id = u.id JOIN cache_entries c ON c.key = e.key WHERE e.cached
+			UNION SELECT o.id FROM used u JOIN executions e ON e.id = u.id JOIN executions o ON o.id = e.source
 			UNION SELECT (SELECT max(o.execution) FROM events o WHERE o.artifact = i.artifact AND o.output = 1 AND o.follow AND o.execution < u.id)
 				FROM used u JOIN events i ON i.execution = u.id AND i.output = 0
 			UNION SELECT e.parent FROM used u JOIN executions e ON e.id = u.id WHERE e.parent IS NOT NULL
 		) SELECT id FROM used WHERE id IS NOT NULL`},
-		{"hit", `SELECT c.execution FROM executions e JOIN cache_entries c ON c.key = e.key WHERE e.run = ?1`},
+		{"hit", `SELECT c.execution FROM executions e JOIN cache_entries c ON c.key = e.key OR c.execution = e.source WHERE e.run = ?1`},
 	}
 	for _, q := range queries {
 		if err := sel.query(s, q.kind, q.query, run); err != nil {

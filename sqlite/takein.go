@@ -305,6 +305,7 @@ func (m *merge) putExecution(t *tableRows, row []any) (int64, error) {
 		}
 		*t.cell(row, "parent") = id
 	}
+	*t.cell(row, "source") = m.executions[t.number(row, "source")] // 0 where it has not come along
 	if err := errors.Join(m.values(t, row, "inputs"), m.values(t, row, "outputs")); err != nil {
 		return 0, err
 	}

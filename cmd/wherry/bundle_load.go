@@ -76,6 +76,9 @@ func (g *globals) bringIn(ctx context.Context, a *arrival, told bundle.Progress)
 	if err != nil {
 		return err
 	}
+	if err := store.Hold(); err != nil { // gc spares what is brought in
+		return err
+	}
 	intake, err := store.NewIntake()
 	if err != nil {
 		return err

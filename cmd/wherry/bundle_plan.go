@@ -37,7 +37,7 @@ func (g *globals) bundleSource(ctx context.Context, b *bundled) (bundle.Source, 
 	if err := ping(ctx, backend); err != nil {
 		return source, err
 	}
-	driver := &dag.Driver{Backend: backend, Artifacts: store, Home: g.Home, HomeID: g.homeID(), Observe: func(e dag.Event) {
+	driver := &dag.Driver{Backend: backend, Artifacts: artifacts{store}, Home: g.Home, HomeID: g.homeID(), Observe: func(e dag.Event) {
 		if e.Note != "" && (!e.Detail || g.Verbose) {
 			g.note(e.Note)
 		}

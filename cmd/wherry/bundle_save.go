@@ -66,15 +66,18 @@ type bundled struct {
 }
 
 func (g *globals) saveBundle(ctx context.Context, ref string, f bundleSaveFlags) (err error) {
-	b, err := g.bundledRun(ctx, ref, f)
-	if err != nil {
-		return err
-	}
 	to, err := bundleTarget(f.to)
 	if err != nil {
 		return err
 	}
 	store, err := g.artifacts()
+	if err != nil {
+		return err
+	}
+	if err := store.Hold(); err != nil { // gc spares what is brought in
+		return err
+	}
+	b, err := g.bundledRun(ctx, ref, f)
 	if err != nil {
 		return err
 	}

@@ -56,8 +56,11 @@ func (g *globals) cancel(ctx context.Context, ref string, wait bool) error {
 			g.note(fmt.Sprintf("run %s: %s", row.ID, run.State))
 			return nil
 		}
-		if !g.driven(row.ID) {
-			return g.cancelInterrupted(ctx, row.ID)
+		if last, err := g.lastBeat(row.ID); !g.driven(row.ID) || err == nil && time.Since(last) > hungAfter {
+			err := g.cancelInterrupted(ctx, row.ID)
+			if !is[*ownedError](err) {
+				return err
+			}
 		}
 		select {
 		case <-ctx.Done():
@@ -70,7 +73,7 @@ func (g *globals) cancel(ctx context.Context, ref string, wait bool) error {
 
 // cancelInterrupted drives a run that nobody drives to its canceled end.
 func (g *globals) cancelInterrupted(ctx context.Context, id string) error {
-	lock, err := g.lockRun(id)
+	lock, err := g.lockRun(ctx, id)
 	if err != nil {
 		return err
 	}
@@ -87,6 +90,7 @@ func (g *globals) cancelInterrupted(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
+	driver.Beat = lock.beat
 	run, _, err = driver.Drive(ctx, id)
 	if err != nil {
 		return &interruptedError{run: id, err: err}

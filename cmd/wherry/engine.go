@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"time"
@@ -33,6 +34,9 @@ func (g *globals) close() {
 	}
 	if g.opened.db != nil {
 		_ = g.opened.db.Close()
+	}
+	if g.opened.store != nil { // last: what it holds is on record by now
+		_ = g.opened.store.Close()
 	}
 }
 
@@ -105,8 +109,12 @@ func (g *globals) trustingBackend(_ context.Context, name, bundle string) (runne
 
 // note prints a line for people.
 func (g *globals) note(text string) {
+	var out io.Writer = g.Err
+	if tree := g.tree.Load(); tree != nil {
+		out = tree
+	}
 	if !g.Quiet {
-		fmt.Fprintln(g.Err, text)
+		fmt.Fprintln(out, text)
 	}
 }
 
@@ -133,6 +141,9 @@ func (g *globals) driver(ctx context.Context, run string, o dag.RunOptions, obse
 	if err != nil {
 		return nil, nil, err
 	}
+	if err := store.Hold(); err != nil { // gc spares what this run brings in from now on
+		return nil, nil, err
+	}
 	backend, err := g.trustingBackend(ctx, o.Backend, o.Trust)
 	if err != nil {
 		return nil, nil, err
@@ -146,7 +157,7 @@ func (g *globals) driver(ctx context.Context, run string, o dag.RunOptions, obse
 	}
 	q := queue.New(db, capacity, o.Backend, run, g.driven)
 	return &dag.Driver{
-		Backend: backend, Store: db, Artifacts: store, Queue: q, Home: g.Home, HomeID: g.homeID(),
+		Backend: backend, Store: db, Artifacts: artifacts{store}, Queue: q, Home: g.Home, HomeID: g.homeID(),
 		Evaluators: map[string]dag.Evaluator{"cel": cel.Evaluator{}},
 		Observe:    observe, Kill: g.Kill, Patience: g.patience(),
 	}, q, nil

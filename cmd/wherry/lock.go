@@ -1,12 +1,12 @@
 package main
 
 import (
+	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -24,27 +24,16 @@ func newID() string {
 }
 
 // runLock is the lock of the one process that drives a run. The kernel drops it
-// with its holder.
-type runLock struct{ file *os.File }
-
-// ownedError says that another process drives the run.
-type ownedError struct{ run, holder string }
-
-func (e *ownedError) Error() string {
-	return fmt.Sprintf("run %s is driven by process %s", e.run, e.holder)
-}
-
-// Hint says what to do next.
-func (e *ownedError) Hint() string {
-	return fmt.Sprintf("wherry logs -f %s follows it, wherry cancel %s ends it", e.run, e.run)
-}
+// with its holder. The time of its file is that of the holder's last beat.
+type runLock struct{ file, owner *os.File }
 
 func (g *globals) lockPath(run string) string {
 	return filepath.Join(g.Home, "runs", run, "lock")
 }
 
-// lockRun takes the lock of a run, or says who has it.
-func (g *globals) lockRun(run string) (*runLock, error) {
+// lockRun takes the lock of a run, in place of a driver that is dead or hangs; an
+// *ownedError says who else has it.
+func (g *globals) lockRun(ctx context.Context, run string) (*runLock, error) {
 	path := g.lockPath(run)
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return nil, err
@@ -53,29 +42,46 @@ func (g *globals) lockRun(run string) (*runLock, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-	for range 10 { // who only looks whether it is held holds it for an instant
-		if !errors.Is(err, unix.EWOULDBLOCK) {
-			break
+	err = flock(f)
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		if err = g.replaceHung(ctx, run); err == nil {
+			err = flock(f)
 		}
+		if errors.Is(err, unix.EWOULDBLOCK) { // another one was faster
+			err = g.owned(run)
+		}
+	}
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	l := &runLock{file: f}
+	_ = f.Truncate(0)
+	_, _ = f.WriteAt([]byte(fmt.Sprintln(os.Getpid())), 0)
+	l.beat() // before anybody can see whose the lock is
+	if l.owner, err = g.claimOwner(run); err != nil {
+		f.Close()
+		return nil, err
+	}
+	return l, nil
+}
+
+// flock tries for a moment: who only looks whether it is held holds it for an
+// instant.
+func flock(f *os.File) error {
+	err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	for i := 0; i < 10 && errors.Is(err, unix.EWOULDBLOCK); i++ {
 		time.Sleep(10 * time.Millisecond)
 		err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 	}
 	if err != nil {
-		defer f.Close()
-		if errors.Is(err, unix.EWOULDBLOCK) {
-			holder, _ := os.ReadFile(path)
-			return nil, &ownedError{run: run, holder: strings.TrimSpace(string(holder))}
-		}
-		return nil, fmt.Errorf("lock run %s: %w", run, err)
+		return fmt.Errorf("lock %s: %w", f.Name(), err)
 	}
-	_ = f.Truncate(0)
-	_, _ = f.WriteAt([]byte(fmt.Sprintln(os.Getpid())), 0)
-	return &runLock{file: f}, nil
+	return nil
 }
 
 // Close gives the lock back.
-func (l *runLock) Close() error { return l.file.Close() }
+func (l *runLock) Close() error { return errors.Join(l.owner.Close(), l.file.Close()) }
 
 // driven reports whether a process drives the run.
 func (g *globals) driven(run string) bool {

@@ -14,7 +14,9 @@ func newResumeCmd(g *globals) *cobra.Command {
 		Use:   "resume RUN",
 		Short: "Go on with a run that has lost its driver",
 		Long: `Resume adopts what still runs, collects what has ended, and starts again what was
-lost. Of a run that has ended it prints the result and exits by its state.`,
+lost. A driver that is dead is replaced at once, one that hangs or was stopped and has
+not moved for 8 s is killed and replaced; one that is well keeps the run. Of a run that
+has ended it prints the result and exits by its state.`,
 		Example: `  wherry resume last`,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -40,7 +42,7 @@ func (g *globals) resume(ctx context.Context, ref string) error {
 	if run.State.Ended() {
 		return g.printResult(run, executions, p)
 	}
-	lock, err := g.lockRun(run.ID)
+	lock, err := g.lockRun(ctx, run.ID)
 	if err != nil {
 		return err
 	}
@@ -50,14 +52,18 @@ func (g *globals) resume(ctx context.Context, ref string) error {
 		return err
 	}
 	p.goOn(run, executions)
-	return g.drive(ctx, driver, run.ID, p)
+	return g.drive(ctx, driver, lock, run.ID, p)
 }
 
 // drive drives a run to its end and prints the result. The caller holds its lock.
-func (g *globals) drive(ctx context.Context, driver *dag.Driver, id string, p *progress) error {
-	p.await()
+func (g *globals) drive(ctx context.Context, driver *dag.Driver, lock *runLock, id string, p *progress) error {
+	p.await(driver.Backend.Logs)
+	driver.Beat = lock.beat
 	run, executions, err := driver.Drive(ctx, id)
-	p.close()
+	p.close(err == nil)
+	if is[*dag.TakenOverError](err) {
+		return err
+	}
 	if err != nil {
 		return &interruptedError{run: id, err: err}
 	}

@@ -122,7 +122,7 @@ var held = map[string]struct{ differs, why string }{
 		"output output_bool_parameter_path is true, not false", "the step writes True, which the backend reads as true",
 	},
 	"valid/essential/embedded_artifact.yaml": {
-		`state FAILED, not SUCCEEDED: task "read-embedded-artifact-dir" failed: exit code 1`, "it asks for kfp 2.14.3, which has no dsl.EmbeddedInput",
+		`state FAILED, not SUCCEEDED: task "read-embedded-artifact-dir" failed: exit code 1: AttributeError: module 'kfp.dsl' has no attribute 'EmbeddedInput'`, "it asks for kfp 2.14.3, which has no dsl.EmbeddedInput",
 	},
 }
 

@@ -41,6 +41,9 @@ func (b *Backend) Build(ctx context.Context, spec runner.BuildSpec, log func(str
 		log = func(string) {}
 	}
 	if im, found, err := e.derived(ctx, spec); found || err != nil {
+		if found {
+			b.noteUse(ctx, e, spec, im.Ref)
+		}
 		return im, err
 	}
 	unlock, err := b.lockBuild(ctx, spec.Derivation, log)
@@ -147,12 +150,17 @@ func (b *Backend) lockBuild(ctx context.Context, derivation string, log func(str
 }
 
 func (b *Backend) openBuildLock(derivation string) (*os.File, error) {
-	dir := filepath.Join(b.cfg.Dir, "work")
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	path := b.buildLockPath(derivation)
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return nil, err
 	}
-	name := "build-" + strings.NewReplacer(":", "-", "/", "-").Replace(derivation) + ".lock"
-	return os.OpenFile(filepath.Join(dir, name), os.O_CREATE|os.O_RDWR, 0o644)
+	return os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
+}
+
+// buildLockPath is the lock of a build; that it is there says that this home has
+// used the image.
+func (b *Backend) buildLockPath(derivation string) string {
+	return filepath.Join(b.cfg.Dir, "work", "build-"+strings.NewReplacer(":", "-", "/", "-").Replace(derivation)+".lock")
 }
 
 // tryBuildLock takes the lock of a build, if nobody holds it.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 	"time"
@@ -97,7 +98,7 @@ func (b *Backend) awaitLayer(ctx context.Context, e *engine, spec runner.BuildSp
 			patience = time.Now().Add(20 * time.Second)
 			continue
 		case c.State.Status == container.StateExited && c.State.ExitCode == 0:
-			if err := e.commitLayer(ctx, spec, base, name); err != nil && !isMissingContainer(err) {
+			if err := e.commitLayer(ctx, spec, base, name); err != nil && !isNotFound(err) {
 				return false, err
 			}
 			if c.Config.Labels[labelLayerHome] == b.cfg.Home { // who holds the lock is us: nobody else will
@@ -111,8 +112,6 @@ func (b *Backend) awaitLayer(ctx context.Context, e *engine, spec runner.BuildSp
 		}
 	}
 }
-
-func isMissingContainer(err error) bool { return strings.Contains(err.Error(), "No such container") }
 
 // pause waits a while, or until ctx ends.
 func pause(ctx context.Context, d time.Duration) {
@@ -262,18 +261,27 @@ func removeLayer(ctx context.Context, e *engine, name string) error {
 // sweepLayers removes the builds that a wherry of this home has left behind: those
 // whose lock is free. What it can't do is left for the next time.
 func (b *Backend) sweepLayers(ctx context.Context, e *engine) {
-	list, err := e.ContainerList(ctx, container.ListOptions{All: true, Filters: filters.NewArgs(filters.Arg("label", labelLayerHome+"="+b.cfg.Home))})
-	if err != nil {
-		return
+	for name, unlock := range b.leftLayers(ctx, e) {
+		_ = removeLayer(ctx, e, name)
+		unlock()
 	}
-	for _, c := range list {
-		derivation := c.Labels[labelLayer]
-		if derivation == "" || len(c.Names) == 0 {
-			continue
+}
+
+// leftLayers yields the containers of such builds with their locks held.
+func (b *Backend) leftLayers(ctx context.Context, e *engine) iter.Seq2[string, func()] {
+	return func(yield func(string, func()) bool) {
+		list, err := e.ContainerList(ctx, container.ListOptions{All: true, Filters: filters.NewArgs(filters.Arg("label", labelLayerHome+"="+b.cfg.Home))})
+		if err != nil {
+			return
 		}
-		if unlock, free := b.tryBuildLock(derivation); free {
-			_ = removeLayer(ctx, e, strings.TrimPrefix(c.Names[0], "/"))
-			unlock()
+		for _, c := range list {
+			derivation := c.Labels[labelLayer]
+			if derivation == "" || len(c.Names) == 0 {
+				continue
+			}
+			if unlock, free := b.tryBuildLock(derivation); free && !yield(strings.TrimPrefix(c.Names[0], "/"), unlock) {
+				return
+			}
 		}
 	}
 }

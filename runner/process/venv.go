@@ -33,9 +33,10 @@ func (b *Backend) environment(ctx context.Context, image string, layer *runner.L
 	key := digest(py.path, py.version, platform(), layer.Digest())
 	dir := filepath.Join(b.venvs(), key[:32])
 	if complete(dir) {
-		now := time.Now()
-		_ = os.Chtimes(filepath.Join(dir, completeMark), now, now) // so that gc can tell which are in use
-		return dir, nil
+		now := time.Now() // so that gc can tell which are in use
+		if err := os.Chtimes(filepath.Join(dir, completeMark), now, now); !errors.Is(err, fs.ErrNotExist) {
+			return dir, nil
+		}
 	}
 	if err := os.MkdirAll(b.venvs(), 0o755); err != nil {
 		return "", fmt.Errorf("make the folder of environments: %w", err)

@@ -1,0 +1,9 @@
+// Package soak has campaigns of bad days against the real binary and a real engine:
+// few of each in make test, many in make soak. docs/RELIABILITY.md has the figures.
+//
+//	go test ./e2e/soak -run Wherry -kills 300 -v        kill -9 of wherry
+//	go test ./e2e/soak -run Engine -engine.kills 20 -v  kill -9 of the engine, and of both
+//
+// The second one kills the engine of this machine and starts it again: nothing else
+// may be using it.
+package soak
