@@ -215,7 +215,7 @@ func (d *drive) addLayers(img runner.Image, o runner.ResolveOptions, layers []*r
 		top := img
 		for _, l := range layers {
 			b := runner.BuildSpec{
-				Name: tags[l], Base: top.Ref, Platform: o.Platform, Layer: l, CABundle: d.run.Options.Trust,
+				Name: tags[l], Base: top.Ref, Platform: o.Platform, Layer: l, CABundle: d.run.Options.Trust, Offline: d.run.Options.Network == runner.NetworkNone,
 				Derivation: digestOf(jsonText([]any{"layer", top.Identity, l.Digest()})),
 			}
 			if b.Name == "" {

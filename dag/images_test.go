@@ -2,6 +2,7 @@ package dag
 
 import (
 	"context"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -121,5 +122,40 @@ func TestCancelWhileLayerRetries(t *testing.T) {
 			t.Errorf("%v, %s: %s after %s", err, run.State, states(all), time.Since(begin))
 		}
 		s.clean()
+	})
+}
+
+// TestLayerOffline: a run without a network asks for layers that are there.
+func TestLayerOffline(t *testing.T) {
+	play(t, func(s *stage) {
+		s.create("r1", layeredSteps("a"))
+		s.create("r2", layeredSteps("a"), func(r *Run) { r.Options.Network, r.Options.Cache = runner.NetworkNone, CacheOff })
+		s.drive("r1")
+		s.drive("r2")
+		if b := s.backend.builds; len(b) != 2 || b[0].Offline || !b[1].Offline {
+			s.t.Errorf("%+v", b)
+		}
+	})
+}
+
+// sweeping counts how often it was swept.
+type sweeping struct {
+	*scripted
+	times atomic.Int32
+}
+
+func (b *sweeping) Sweep(context.Context, []string) error { b.times.Add(1); return nil }
+
+// TestDriverSweeps: what a dead wherry left is swept once in a drive, while a step
+// runs.
+func TestDriverSweeps(t *testing.T) {
+	play(t, func(s *stage) {
+		b := &sweeping{scripted: s.backend}
+		s.create("r1", steps("a b<-a"))
+		d := s.driver("r1")
+		d.Backend = b
+		if run, _, err := d.Drive(s.t.Context(), "r1"); err != nil || run.State != Succeeded || b.times.Load() != 1 {
+			s.t.Errorf("%v, swept %d times", err, b.times.Load())
+		}
 	})
 }

@@ -11,7 +11,8 @@ import (
 func (d *DB) SavedTime(ctx context.Context, run string) (time.Duration, error) {
 	var ns int64
 	err := d.reader.QueryRowContext(ctx, `SELECT coalesce(sum(o.ended - o.started), 0)
-		FROM executions x JOIN cache_entries c ON c.key = x.key JOIN executions o ON o.id = c.execution
+		FROM executions x JOIN executions o
+			ON o.id = CASE x.source WHEN 0 THEN (SELECT execution FROM cache_entries WHERE key = x.key) ELSE x.source END
 		WHERE x.run = ? AND x.cached = 1 AND o.started > 0 AND o.ended > o.started`, run).Scan(&ns)
 	if err != nil {
 		return 0, fmt.Errorf("add up what the cache saved run %s: %w", run, err)

@@ -21,8 +21,10 @@ func TestSavedTime(t *testing.T) {
 	commit(t, d, dag.Batch{Executions: []*dag.Execution{original, other}})
 	hit, ran := task("b", "train", dag.Succeeded), task("b", "more", dag.Succeeded)
 	hit.Key, hit.Cached, ran.Key = "train", true, "more"
-	commit(t, d, dag.Batch{Executions: []*dag.Execution{hit, ran}})
-	for run, want := range map[string]time.Duration{"a": 0, "b": 90 * time.Second} {
+	taken := task("b", "taken", dag.Succeeded) // by what the steps read, not by its key
+	taken.Cached, taken.Key, taken.Source = true, "another", other.ID
+	commit(t, d, dag.Batch{Executions: []*dag.Execution{hit, ran, taken}})
+	for run, want := range map[string]time.Duration{"a": 0, "b": 180 * time.Second} {
 		if got, err := d.SavedTime(t.Context(), run); err != nil || got != want {
 			t.Errorf("run %s: %s, %v; want %s", run, got, err, want)
 		}

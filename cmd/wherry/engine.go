@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -48,7 +46,9 @@ func (g *globals) database(ctx context.Context) (*sqlite.DB, error) {
 	if err := os.MkdirAll(g.Home, 0o755); err != nil {
 		return nil, &usageError{msg: fmt.Sprintf("make WHERRY_HOME: %v", err), mend: "set WHERRY_HOME to a folder that you may write"}
 	}
-	db, err := sqlite.Open(ctx, filepath.Join(g.Home, "wherry.db"), sqlite.Options{})
+	path := filepath.Join(g.Home, "wherry.db")
+	_ = g.nameHome(path) // without it the path has to do; where nothing can be written, the database says so
+	db, err := sqlite.Open(ctx, path, sqlite.Options{})
 	if err != nil {
 		return nil, err
 	}
@@ -64,12 +64,6 @@ func (g *globals) artifacts() (*artifact.Store, error) {
 	s, err := artifact.Open(g.Home)
 	g.opened.store = s
 	return s, err
-}
-
-// homeID is a short id of WHERRY_HOME, for the names of what runs on an engine.
-func (g *globals) homeID() string {
-	sum := sha256.Sum256([]byte(g.Home))
-	return hex.EncodeToString(sum[:])[:8]
 }
 
 // backendNames are the backends of this version.
@@ -151,6 +145,7 @@ func (g *globals) driver(ctx context.Context, run string, o dag.RunOptions, obse
 	if err := ping(ctx, backend); err != nil {
 		return nil, nil, err
 	}
+	g.sweepDebug(ctx, o.Backend, backend)
 	capacity, err := backend.Capacity(ctx)
 	if err != nil {
 		return nil, nil, err

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -77,7 +78,7 @@ func (c *garbage) judgeVolume(h runner.Holding) (why, stays string) {
 	kind, name, ok := dag.ParseVolumeName(c.g.homeID(), h.Name)
 	r := c.stay[name]
 	switch {
-	case !ok || h.Busy:
+	case !ok || h.Busy || c.g.driven(name):
 		return "", ""
 	case kind == "workspace" && r == nil:
 		return "its run is gone", ""
@@ -122,7 +123,7 @@ func (c *garbage) planPods(ctx context.Context, b housekeeper, p *gcPlan) error 
 				continue
 			}
 		}
-		if c.g.driven(run) {
+		if run == "" || c.g.driven(run) { // what is no run's is not ours to judge
 			continue
 		}
 		p.add(gcItem{Kind: "pod", Name: pod, Bytes: -1, Why: why, remove: func(ctx context.Context) (bool, error) {
@@ -150,7 +151,7 @@ func (c *garbage) pods(ctx context.Context, b housekeeper) (map[string]string, e
 		if s.Synced {
 			break
 		}
-		pods[s.Pod] = s.Labels[runner.LabelRun]
+		pods[s.Pod] = cmp.Or(s.Labels[runner.LabelRun], s.Labels[runner.LabelDebug]) // a session is locked as a run is
 	}
 	work := filepath.Join(c.g.Home, "work")
 	entries, _ := os.ReadDir(work)

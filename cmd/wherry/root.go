@@ -19,7 +19,9 @@ type globals struct {
 	In       io.Reader
 	Out, Err io.Writer
 	Kill     <-chan struct{}
-	Getenv   func(string) string
+	// SharesTerminal is set while a shell of ours reads Ctrl-C from the same terminal.
+	SharesTerminal *atomic.Bool
+	Getenv         func(string) string
 
 	Output  string // text, wide, json or yaml
 	Quiet   bool
@@ -61,8 +63,8 @@ to IR YAML) and kind: Pipeline with a workflowSpec. No cluster, no account.`,
 	})
 	cmd.AddCommand(
 		newRunCmd(g), newResumeCmd(g), newRerunCmd(g), newGetCmd(g), newDescribeCmd(g), newLogsCmd(g),
-		newCancelCmd(g), newExplainCmd(g), newDiffCmd(g), newLineageCmd(g), newDoctorCmd(g), newGCCmd(g), newDeleteCmd(g),
-		newInitCmd(g), newBundleCmd(g), newVersionCmd(g),
+		newCancelCmd(g), newExplainCmd(g), newDiffCmd(g), newDebugCmd(g), newLineageCmd(g), newDoctorCmd(g), newGCCmd(g),
+		newDeleteCmd(g), newInitCmd(g), newBundleCmd(g), newVersionCmd(g),
 	)
 	for _, c := range cmd.Commands() {
 		c.Args = usageArgs(c.Args)

@@ -48,7 +48,7 @@ func (g *globals) printResult(run *dag.Run, executions []*dag.Execution, p *prog
 func failureMend(run *dag.Run, executions []*dag.Execution) string {
 	for _, x := range treeOrder(executions) { // as the error, which names the first one
 		if x.State == dag.Failed && x.Kind.Runs() && len(x.Attempts) > 0 {
-			return fmt.Sprintf("wherry logs %s/%s", run.ID, x.Path)
+			return fmt.Sprintf("wherry logs %[1]s/%[2]s; wherry debug %[1]s/%[2]s opens a shell there", run.ID, x.Path)
 		}
 	}
 	return "wherry describe " + run.ID

@@ -1,13 +1,18 @@
 package main
 
 import (
+	"bytes"
 	"cmp"
 	"fmt"
 	"io"
+	"os"
 	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
+
+	"github.com/charmbracelet/x/ansi"
+	"golang.org/x/term"
 
 	"github.com/wherry-ml/wherry/dag"
 )
@@ -72,7 +77,7 @@ func (t tally) text(saved time.Duration) string {
 func printTasks(out io.Writer, run *dag.Run, executions []*dag.Execution, saved time.Duration) {
 	all := treeOrder(executions)
 	total := newTally(all)
-	fmt.Fprintf(out, "%s\n\n", total.text(saved))
+	fmt.Fprintln(out, total.text(saved))
 	if total.total <= fullTable {
 		printTable(out, all, nil)
 		return
@@ -107,9 +112,20 @@ func tallies(all []*dag.Execution) map[string]tally {
 }
 
 // printTable prints executions, groups with what is inside of them where that is
-// not listed.
+// not listed. On a terminal each is one line.
 func printTable(out io.Writer, rows []*dag.Execution, inside map[string]tally) {
-	w := tabwriter.NewWriter(out, 0, 4, 2, ' ', 0)
+	var table bytes.Buffer
+	defer func() {
+		fmt.Fprintln(out)
+		width := columns(out)
+		for line := range strings.Lines(table.String()) {
+			if width > 0 {
+				line = ansi.Truncate(strings.TrimRight(line, "\n"), width, "…") + "\n"
+			}
+			_, _ = io.WriteString(out, line)
+		}
+	}()
+	w := tabwriter.NewWriter(&table, 0, 4, 2, ' ', 0)
 	fmt.Fprintln(w, "TASK\tSTATE\tTIME\tATTEMPTS\tWHY")
 	for _, x := range rows {
 		state := string(x.State)
@@ -126,6 +142,19 @@ func printTable(out io.Writer, rows []*dag.Execution, inside map[string]tally) {
 		fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%s\n", x.Path, state, span(x.Started, x.Ended), x.Tries(), short(why, 90))
 	}
 	w.Flush()
+}
+
+// columns is how wide a terminal is; 0: it is none.
+func columns(out io.Writer) int {
+	f, ok := out.(*os.File)
+	if !ok || !term.IsTerminal(int(f.Fd())) {
+		return 0
+	}
+	width, _, err := term.GetSize(int(f.Fd()))
+	if err != nil {
+		return 0
+	}
+	return width
 }
 
 func printFailed(out io.Writer, all []*dag.Execution) {

@@ -46,6 +46,7 @@ type Backend struct {
 var (
 	_ runner.Backend = (*Backend)(nil)
 	_ runner.Builder = (*Backend)(nil)
+	_ runner.Sweeper = (*Backend)(nil)
 
 	_ runner.ImageCarrier = (*Backend)(nil)
 )

@@ -22,7 +22,7 @@ var _ runner.Housekeeper = (*Backend)(nil)
 
 // usedAfter is how much later than the last one a use of an image is noted: an
 // engine keeps no time of use, only that of the last tag.
-const usedAfter = time.Minute
+const usedAfter = 10 * time.Second
 
 // Holdings lists the images that bear a derivation, this home's named volumes, the
 // volume of pip and builds that were left behind.
@@ -84,8 +84,9 @@ func (b *Backend) imageHoldings(ctx context.Context, e *engine, use types.DiskUs
 			continue // removed just now
 		}
 		h.Used = lastUsed(info)
-		_, err = os.Stat(b.buildLockPath(i.Labels[labelDerivation]))
-		h.Own = err == nil
+		// Who uses it later than this home is another one.
+		mark, err := os.Stat(b.buildLockPath(i.Labels[labelDerivation]))
+		h.Own = err == nil && !h.Used.After(mark.ModTime().Add(usedAfter))
 		out = append(out, h)
 	}
 	return out, nil
@@ -113,8 +114,12 @@ func lastUsed(info image.InspectResponse) time.Time {
 // noteUse lets this and other homes see that an image which was built is in use.
 // Nothing depends on its success.
 func (b *Backend) noteUse(ctx context.Context, e *engine, spec runner.BuildSpec, id string) {
-	if f, err := b.openBuildLock(spec.Derivation); err == nil {
-		f.Close()
+	if path, err := b.buildLock(spec.Derivation); err == nil {
+		if f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644); err == nil {
+			now := time.Now()
+			_ = os.Chtimes(path, now, now)
+			f.Close()
+		}
 	}
 	if spec.Name == "" {
 		return
@@ -130,7 +135,9 @@ func (b *Backend) volumeHoldings(ctx context.Context, e *engine, use types.DiskU
 		return nil, e.failed(err, "list volumes")
 	}
 	volumes := list.Volumes
-	if v, err := e.VolumeInspect(ctx, pipCache); err == nil {
+	cache := b.pipCache()
+	isCache := func(v *volume.Volume) bool { return v.Name == cache }
+	if v, err := e.VolumeInspect(ctx, cache); err == nil && !slices.ContainsFunc(volumes, isCache) {
 		volumes = append(volumes, &v)
 	}
 	type usage struct {
@@ -146,8 +153,8 @@ func (b *Backend) volumeHoldings(ctx context.Context, e *engine, use types.DiskU
 	var out []runner.Holding
 	for _, v := range volumes {
 		h := runner.Holding{Kind: runner.HoldingVolume, ID: v.Name, Name: v.Name, Bytes: -1, Own: true}
-		if v.Name == pipCache {
-			h.Kind, h.Own = runner.HoldingCache, false
+		if isCache(v) {
+			h.Kind = runner.HoldingCache
 		} else if v.Labels[runner.LabelPod] != "" {
 			continue // gone with its pod
 		}

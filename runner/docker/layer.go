@@ -18,8 +18,9 @@ import (
 )
 
 // pipCache is the volume that holds what pip has downloaded and built, for all
-// layers of all homes: a large wheel is fetched once.
-const pipCache = "wherry-pip-cache"
+// layers of this home: a large wheel is fetched once. What packages run while they
+// are built can write to it, so that no other home reads it.
+func (b *Backend) pipCache() string { return "wherry-" + b.cfg.Home + "-pip-cache" }
 
 // pipCachePath is where a layer's build sees pipCache. An empty folder of this
 // name stays in the image.
@@ -31,6 +32,10 @@ const pipCachePath = "/var/cache/wherry-pip"
 // want the same at once install it once, and what one that died has begun is
 // taken up by the next.
 func (b *Backend) buildLayer(ctx context.Context, e *engine, spec runner.BuildSpec, log func(string)) error {
+	if spec.Offline {
+		return &runner.ImageError{Image: spec.Name, Mend: "run it once without --network none: then the layer is there, and no network is needed",
+			Err: fmt.Errorf("to install %s needs the network once, and the run has none", strings.Join(packagesOf(spec.Layer), " "))}
+	}
 	log("pip install " + strings.Join(packagesOf(spec.Layer), " "))
 	b.sweepLayers(ctx, e)
 	base, err := e.ImageInspect(ctx, spec.Base)
@@ -145,8 +150,9 @@ func (b *Backend) startLayer(ctx context.Context, e *engine, spec runner.BuildSp
 		config.User = "0"
 	}
 	host := &container.HostConfig{
-		LogConfig: logOptions(),
-		Mounts:    []mount.Mount{{Type: mount.TypeVolume, Source: pipCache, Target: pipCachePath}},
+		LogConfig: logOptions(), SecurityOpt: []string{"no-new-privileges"},
+		Mounts: []mount.Mount{{Type: mount.TypeVolume, Source: b.pipCache(), Target: pipCachePath,
+			VolumeOptions: &mount.VolumeOptions{Labels: map[string]string{labelLayerHome: b.cfg.Home}}}},
 	}
 	_, err := e.ContainerCreate(ctx, config, host, nil, platform(spec.Platform), name)
 	switch {
@@ -172,7 +178,7 @@ func (e *engine) followLayer(ctx context.Context, name string, log func(string))
 		return 0, e.failed(err, "read what container %s says", name)
 	}
 	err = readLines(r, func(l runner.Line) bool {
-		if text := strings.TrimRight(string(l.Text), " \r"); text != "" {
+		if text := strings.TrimRight(string(l.Text), " \r"); text != "" && !strings.HasPrefix(text, installedSign) {
 			log(text)
 		}
 		return ctx.Err() == nil
@@ -198,6 +204,7 @@ func (e *engine) followLayer(ctx context.Context, name string, log func(string))
 func (e *engine) commitLayer(ctx context.Context, spec runner.BuildSpec, base image.InspectResponse, name string) error {
 	config := layerConfig(base)
 	config.Labels[labelDerivation] = spec.Derivation
+	config.Labels[labelInstalled] = e.installed(ctx, name)
 	config.Labels[labelLayer], config.Labels[labelLayerHome] = "", "" // or all that run from it would have those of the build
 	if spec.Layer != nil && spec.Layer.Venv {
 		config.Env = withVenv(config.Env)
@@ -206,6 +213,23 @@ func (e *engine) commitLayer(ctx context.Context, spec runner.BuildSpec, base im
 		Reference: spec.Name, Config: config, Comment: "pip install " + strings.Join(packagesOf(spec.Layer), " "),
 	})
 	return e.failed(err, "commit layer %s", spec.Name)
+}
+
+// installed is what listScript has said in a container; empty: nothing. Two machines
+// that install the same requirements at other times can be told apart by it.
+func (e *engine) installed(ctx context.Context, name string) (digest string) {
+	r, err := e.ContainerLogs(ctx, name, container.LogsOptions{ShowStdout: true, Timestamps: true, Tail: "5"})
+	if err != nil {
+		return ""
+	}
+	defer r.Close()
+	_ = readLines(r, func(l runner.Line) bool {
+		if rest, ok := strings.CutPrefix(strings.TrimSpace(string(l.Text)), installedSign); ok {
+			digest = rest
+		}
+		return true
+	})
+	return digest
 }
 
 func packagesOf(l *runner.Layer) []string {

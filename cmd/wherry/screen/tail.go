@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode"
 
 	"github.com/wherry-ml/wherry/runner"
 )
@@ -48,6 +49,8 @@ func (t *tails) show(ctx context.Context, pods []string) {
 	}
 }
 
+func isWord(r rune) bool { return unicode.IsLetter(r) || unicode.IsDigit(r) }
+
 // close returns when nothing is followed any more.
 func (t *tails) close() {
 	t.show(context.Background(), nil)
@@ -78,7 +81,7 @@ func (t *tails) read(ctx context.Context, pod string) bool {
 		if err != nil || ctx.Err() != nil {
 			return false // it has ended, or is not there yet: the tree has the rest to say
 		}
-		if text := clean(string(l.Text[:min(len(l.Text), 4096)])); strings.TrimSpace(text) != "" {
+		if text := clean(string(l.Text[:min(len(l.Text), 4096)])); strings.ContainsFunc(text, isWord) { // not the braces of some JSON
 			last = append(last[max(0, len(last)-maxTail+1):len(last):len(last)], text)
 			t.changed(pod, last)
 		}
