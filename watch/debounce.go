@@ -27,7 +27,7 @@ func (s *Set) merge(o Set) {
 // settler knows what the changes come to.
 type settler interface {
 	// resting says how long the changes must have rested, where that is longer than
-	// their number says; 0: it is not.
+	// their number says; 0: it is not. It is asked again and again.
 	resting(changes map[place]bool) time.Duration
 	// settle returns the paths that really differ, and knows them from then on.
 	settle(changes map[place]bool) []string
@@ -54,7 +54,8 @@ func debounce(ctx context.Context, in <-chan []change, out chan<- Set, s settler
 			if b.empty() {
 				break
 			}
-			if at := earlier(b.last.Add(s.resting(b.changes)), b.bound()); time.Now().Before(at) {
+			rest := s.resting(b.changes)
+			if at := earlier(b.last.Add(rest), b.first.Add(max(rest, upperBound))); time.Now().Before(at) {
 				timer.Reset(min(time.Until(at), quietSome))
 				break
 			}

@@ -7,8 +7,11 @@ import (
 	"time"
 )
 
+// gitPatience is how long a checkout is waited for. A lock that is older was left by a
+// git that was killed.
+const gitPatience = time.Minute
+
 // gitWorks reports whether git is at work on what is watched: then more will change.
-// A lock that a killed git has left is old, and says nothing.
 func (w *Watcher) gitWorks() bool {
 	for _, r := range w.roots {
 		if !r.sought {
@@ -18,7 +21,7 @@ func (w *Watcher) gitWorks() bool {
 			continue
 		}
 		info, err := os.Stat(filepath.Join(r.git, "index.lock"))
-		if err == nil && time.Since(info.ModTime()) < upperBound {
+		if err == nil && time.Since(info.ModTime()) < gitPatience {
 			return true
 		}
 	}

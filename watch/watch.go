@@ -202,7 +202,7 @@ func (w *Watcher) resting(changes map[place]bool) time.Duration {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.gitWorks() {
-		return upperBound
+		return gitPatience
 	}
 	if len(changes) > 20 {
 		return 0
