@@ -173,6 +173,9 @@ func follow(parent *os.Root, base string) (string, fs.FileInfo, error) {
 
 // put makes o an object of the store unless it is there already.
 func (s *Store) put(ctx context.Context, o *object, place placeFunc) error {
+	if err := s.pin(o.sum); err != nil {
+		return err
+	}
 	if there, err := s.has(ctx, o); err != nil || there && s.sound(ctx, o) {
 		return err
 	}

@@ -3,7 +3,6 @@ package artifact
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"io"
 	"slices"
 	"strings"
 )
@@ -64,18 +63,7 @@ func sortEntries(entries []entry) {
 //	l <target> NUL <path> NUL
 func treeSum(entries []entry) sum {
 	h := sha256.New()
-	io.WriteString(h, "wherry tree 1\n")
-	for i := range entries {
-		e := &entries[i]
-		h.Write([]byte{e.kind, ' '})
-		switch e.kind {
-		case kindFile, kindExec:
-			io.WriteString(h, e.sum.hex()+" ")
-		case kindLink:
-			io.WriteString(h, e.target+"\x00")
-		}
-		io.WriteString(h, e.path+"\x00")
-	}
+	writeManifest(h, entries)
 	return sum(h.Sum(nil))
 }
 

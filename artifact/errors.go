@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net/url"
 	"syscall"
 )
 
@@ -154,12 +153,4 @@ func bytesText(n int64) string {
 		f, i = f/1024, i+1
 	}
 	return fmt.Sprintf("%.1f %ciB", f, units[i])
-}
-
-func redacted(uri string) string {
-	u, err := url.Parse(uri)
-	if err != nil {
-		return "this URI"
-	}
-	return u.Redacted()
 }

@@ -7,10 +7,10 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-	"regexp"
-)
 
-var hasScheme = regexp.MustCompile(`^([A-Za-z][A-Za-z0-9+.-]*)://`)
+	"github.com/wherry-ml/wherry/artifact/fetch"
+	"github.com/wherry-ml/wherry/redact"
+)
 
 // Import stores a copy of what uri names, a file or a directory, and returns its
 // digest and the bytes of its files. It reads file:// URIs and paths, relative
@@ -62,15 +62,15 @@ func placeCopy(root *os.Root) placeFunc {
 
 // localPath returns the path that uri names on this machine.
 func localPath(uri string) (string, error) {
-	m := hasScheme.FindStringSubmatch(uri)
-	if m == nil {
+	scheme := fetch.SchemeOf(uri)
+	if scheme == "" {
 		if uri == "" {
 			return "", fmt.Errorf("import: the URI is empty")
 		}
 		return filepath.Abs(uri)
 	}
-	if m[1] != "file" {
-		return "", &UnsupportedSchemeError{URI: redacted(uri), Scheme: m[1]}
+	if scheme != "file" {
+		return "", &UnsupportedSchemeError{URI: redact.URL(uri), Scheme: scheme}
 	}
 	u, err := url.Parse(uri)
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/wherry-ml/wherry/artifact/fetch"
+	"github.com/wherry-ml/wherry/redact"
 )
 
 const fetched = "fetched" // name in a stage of what was brought in
@@ -17,7 +18,7 @@ const fetched = "fetched" // name in a stage of what was brought in
 // brought in is removed, that of a process that died by the next one. What can't be
 // had is a *fetch.Error, a scheme that is not known a *fetch.UnknownSchemeError.
 func (s *Store) Fetch(ctx context.Context, uri string, progress func(done, total int64)) (digest string, size int64, err error) {
-	if m := hasScheme.FindStringSubmatch(uri); m == nil || m[1] == "file" {
+	if scheme := fetch.SchemeOf(uri); scheme == "" || scheme == "file" {
 		return s.Import(ctx, uri)
 	}
 	st, err := s.newStage()
@@ -26,7 +27,7 @@ func (s *Store) Fetch(ctx context.Context, uri string, progress func(done, total
 	}
 	defer st.close()
 	if err := fetch.Fetch(ctx, uri, st.Root, fetched, fetch.Options{Progress: progress}); err != nil {
-		return "", 0, s.noSpace(err, "fetching "+fetch.Redact(uri), 0)
+		return "", 0, s.noSpace(err, "fetching "+redact.URL(uri), 0)
 	}
 	return s.Add(ctx, st.path(fetched))
 }

@@ -33,15 +33,20 @@ func (s *Store) rememberedPath(source string) string {
 // recall returns what is known of source, which may be nothing.
 func (s *Store) recall(source string) *remembered {
 	none := &remembered{}
-	data, err := os.ReadFile(s.rememberedPath(source))
-	if err != nil {
+	r, err := readRemembered(s.rememberedPath(source))
+	if err != nil || r.Source != source {
 		return none
+	}
+	return r
+}
+
+func readRemembered(path string) (*remembered, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
 	}
 	var r remembered
-	if json.Unmarshal(data, &r) != nil || r.Source != source {
-		return none
-	}
-	return &r
+	return &r, json.Unmarshal(data, &r)
 }
 
 // known returns the digest that the file e had the last time, and whether it is

@@ -107,12 +107,20 @@ func (n *snapshot) take(ctx context.Context, source string, again bool) (err err
 	}
 	n.object.finish()
 	n.store.reached("hashed")
+	if err := n.store.pin(n.object.sum); err != nil {
+		return err
+	}
 	there, err := n.store.has(ctx, n.object)
 	if err != nil {
 		return err
 	}
 	if !there {
 		if err := n.buildTree(ctx); err != nil {
+			return err
+		}
+	}
+	if n.object.kind == kindDir {
+		if err := n.store.keepManifest(n.st, n.object.sum, n.object.entries); err != nil {
 			return err
 		}
 	}

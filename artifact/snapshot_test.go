@@ -95,7 +95,7 @@ func TestSnapshotRacilyClean(t *testing.T) {
 	must(t, err)
 	defer f.Close()
 	last := snap(t, s, dir)
-	for i := range 300 {
+	for i := range 60 {
 		if _, err := f.WriteAt([]byte{byte('1' + i%2)}, 4); err != nil {
 			t.Fatal(err)
 		}

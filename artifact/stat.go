@@ -11,6 +11,7 @@ import (
 type stat struct {
 	mode         fs.FileMode // type, permissions
 	size         int64
+	blocks       int64 // bytes on the disk
 	mtime, ctime int64 // ns since 1970
 	dev, ino     uint64
 	nlink        uint64
@@ -80,7 +81,7 @@ func convert(st *unix.Stat_t) stat {
 	default:
 		mode |= fs.ModeDevice
 	}
-	return stat{mode: mode, size: st.Size, mtime: st.Mtim.Nano(), ctime: st.Ctim.Nano(),
+	return stat{mode: mode, size: st.Size, blocks: int64(st.Blocks) * 512, mtime: st.Mtim.Nano(), ctime: st.Ctim.Nano(),
 		dev: uint64(st.Dev), ino: uint64(st.Ino), nlink: uint64(st.Nlink), uid: st.Uid}
 }
 

@@ -22,6 +22,12 @@ type Store struct {
 	uid       uint32
 	sweepOnce sync.Once
 
+	listed   sync.Mutex
+	listings map[string]*listing // by digest
+
+	holding sync.Mutex
+	hold    *stage // see Hold; may be nil
+
 	at   func(point string)                                                   // called at points where tests crash; may be nil
 	link func(srcDir *os.File, src string, dstDir *os.File, dst string) error // linkat
 }

@@ -93,6 +93,9 @@ func (s *Store) own(ctx context.Context, path string) (d sum, size int64, ok boo
 	if d, err = parseDigest(scheme + filepath.Base(real)); err != nil {
 		return d, 0, false
 	}
+	if s.pin(d) != nil {
+		return d, 0, false
+	}
 	st, err := statPath(real)
 	if err != nil || st.kind() != kindDir {
 		return d, st.size, err == nil

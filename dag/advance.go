@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/wherry-ml/wherry/runner"
@@ -20,7 +21,8 @@ func (d *drive) settle(n *node) {
 		d.endCanceled(n)
 		return
 	}
-	switch v, why := n.parent.verdict(n); v {
+	v, why := n.parent.verdict(n)
+	switch v, why = d.steering.confine(n, v, why); v {
 	case wait:
 		return
 	case skip:
@@ -34,7 +36,8 @@ func (d *drive) settle(n *node) {
 		return
 	}
 	n.exec.Inputs = inputs
-	if when := n.task.When; when != nil {
+	d.steering.recall(n)
+	if when := n.task.When; when != nil && !d.steering.confined() {
 		switch ok, err := n.parent.holds(when, inputs); {
 		case err != nil:
 			d.end(n, Failed, err.Error())
@@ -46,6 +49,7 @@ func (d *drive) settle(n *node) {
 		}
 	}
 	switch {
+	case d.take(n):
 	case n.task.Iterate != nil:
 		d.openLoop(n)
 	case n.comp.Graph != nil:
@@ -78,14 +82,17 @@ func (d *drive) openLoop(n *node) {
 		n.exec.State = Running
 		n.exec.Started = time.Now()
 		d.change(n)
-		d.note("%s: a loop over %d items", n.exec.Path, len(items))
+		d.noteOn(n, ": a loop over %d items", len(items))
 	}
 	n.inner = newLoop(n, items)
 	if len(items) == 0 {
 		d.close(n.inner)
 		return
 	}
-	d.after(func() { d.iterate(n.inner) }) // the iterations need the loop's id
+	d.after(func() { // the iterations need the loop's id
+		d.tellItems(n)
+		d.iterate(n.inner)
+	})
 }
 
 // expand adds the executions of a graph's tasks. n is nil for the root.
@@ -120,7 +127,13 @@ func (d *drive) expand(n *node, comp *Component, inputs Values) {
 // prepare finds out what a container task would run, and whether it has been run
 // before.
 func (d *drive) prepare(n *node) {
+	if pause := time.Until(n.exec.RetryAt); pause > 0 { // of a driver before this one
+		d.backOff(n, pause)
+		return
+	}
+	n.exec.RetryAt = time.Time{}
 	n.phase = phaseResolving
+	n.look()
 	d.resolveImages(n, func(err error) {
 		if n.exec.State != Pending || n.phase != phaseResolving {
 			return // canceled meanwhile
@@ -158,31 +171,39 @@ func (d *drive) measure(n *node) error {
 	return d.Queue.Fits(clamped)
 }
 
-// enqueue asks for room for the next attempt. A driver that took over looks up the
-// image first.
+// enqueue asks for room for the next attempt, once its images and their layers are
+// there. A driver that took over looks the images up first.
 func (d *drive) enqueue(n *node) {
-	if n.image == nil {
-		n.phase = phaseResolving
-		d.resolveImages(n, func(err error) {
-			if err == nil {
-				err = d.measure(n)
-			}
-			switch {
-			case n.exec.State.Ended():
-			case d.canceled:
-				d.endCanceled(n)
-			case err != nil:
-				d.failWith(n, err)
-			default:
-				d.rekey(n)
-				d.enqueue(n)
-			}
-		})
+	if n.imagesMade() {
+		n.phase = phaseWaiting
+		d.waiting = append(d.waiting, n)
+		d.room = true
 		return
 	}
-	n.phase = phaseWaiting
-	d.waiting = append(d.waiting, n)
-	d.room = true
+	n.phase = phaseResolving
+	n.look()
+	known := n.image != nil
+	have := d.haveImages
+	if known {
+		have = d.makeImages
+	}
+	have(n, func(err error) {
+		if err == nil {
+			err = d.measure(n)
+		}
+		switch {
+		case n.exec.State.Ended():
+		case d.canceled:
+			d.endCanceled(n)
+		case err != nil:
+			d.failWith(n, err)
+		default:
+			if !known {
+				d.rekey(n)
+			}
+			d.enqueue(n)
+		}
+	})
 }
 
 // rekey computes the cache key from what is about to run.
@@ -195,6 +216,10 @@ func (d *drive) rekey(n *node) {
 // key, if caching is on and all of them are still there.
 func (d *drive) reuse(n *node) bool {
 	d.rekey(n)
+	if why := d.steering.anew(n); why != "" {
+		n.exec.Reason = why
+		return false
+	}
 	switch {
 	case d.run.Options.Cache == CacheOff:
 		n.exec.Reason = "caching is off (--no-cache)"
@@ -204,6 +229,14 @@ func (d *drive) reuse(n *node) bool {
 		return false
 	}
 	entry, err := d.Store.LookupCache(d.ops, n.exec.Key)
+	same := "same inputs and code as in run "
+	var last *PastReads
+	if errors.Is(err, ErrNotFound) {
+		if entry, last, err = d.reuseReads(n); err == nil {
+			same = d.unread(last) + ", which it does not read; else as in run "
+			n.exec.Key = last.Key // what it did is what that one did, also for those that come after it
+		}
+	}
 	if err == nil {
 		if gone := d.missing(entry.Outputs); gone != "" {
 			n.exec.Reason = fmt.Sprintf("output %q of run %s is gone from the artifact store", gone, entry.Run)
@@ -211,8 +244,9 @@ func (d *drive) reuse(n *node) bool {
 		}
 		n.exec.Cached = true
 		n.exec.Outputs = entry.Outputs
+		n.exec.Source = entry.Execution
 		n.exec.Started = time.Now()
-		n.exec.Reason = "same inputs and code as in run " + entry.Run
+		n.exec.Reason = same + entry.Run
 		d.end(n, Succeeded, "")
 		return true
 	}
@@ -220,7 +254,7 @@ func (d *drive) reuse(n *node) bool {
 		d.fatal = err
 		return true
 	}
-	n.exec.Reason = d.why(n)
+	n.exec.Reason = d.why(n, last)
 	return false
 }
 
@@ -246,21 +280,42 @@ func (d *drive) noteDamage(err error) {
 	}
 }
 
-// why explains a cache miss.
-func (d *drive) why(n *node) string {
+// why explains a cache miss. read is the newest execution that differs in mounted
+// sources only, if there is one.
+func (d *drive) why(n *node, read *PastReads) string {
 	last, err := d.Store.LastKeyParts(d.ops, d.run.Pipeline.Name, n.exec.Path)
 	if err != nil {
 		return "first run"
 	}
+	base := baseKey(d.run, last)
+	if read != nil && base == baseKey(d.run, n.exec.KeyParts) {
+		if text := d.changedSource(read); text != "" {
+			return text
+		}
+	}
+	if past, err := d.Store.PastReads(d.ops, base); err == nil && base != "" && slices.ContainsFunc(past, func(p PastReads) bool { return d.readTheSame(&p) }) {
+		maps.Copy(last, d.mountParts()) // what changed in the sources was not read
+	}
 	return explainMiss(last, n.exec.KeyParts)
 }
 
-// failWith ends an execution that could not be run at all.
+// failWith ends an execution that could not be run at all, unless it was for want of
+// an image or a layer and the retry policy grants another try.
 func (d *drive) failWith(n *node, err error) {
 	if d.unavailable(err) || d.noRoom(err) {
 		return
 	}
-	d.end(n, Failed, describeError(err))
+	text := describeError(err)
+	if images, ok := errors.AsType[*imagesError](err); ok {
+		if d.retryImages(n, images.err) {
+			return
+		}
+		if tries := n.exec.Retries + 1; tries > 1 {
+			first, rest, _ := strings.Cut(text+"\n", "\n")
+			text = strings.TrimSpace(fmt.Sprintf("%s (after %d tries)\n%s", first, tries, rest))
+		}
+	}
+	d.end(n, Failed, text)
 }
 
 // unavailable makes a backend that stays away the end of the drive: nothing is
@@ -309,7 +364,7 @@ func (d *drive) close(s *scope) {
 // finish ends the run once its tasks have ended and what they left on the engine
 // is gone: then nobody has to look after it any more. It reports whether it did.
 func (d *drive) finish() bool {
-	if d.root == nil || d.root.open > 0 || d.cleaning > 0 || d.run.State.Ended() || d.sweep() || d.clearWorkspace() {
+	if d.root == nil || d.root.open > 0 || d.cleaning > 0 || d.run.State.Ended() || d.tidy() || d.clearWorkspace() {
 		return false
 	}
 	d.run.State, d.run.Error = d.root.result()

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
@@ -21,8 +22,9 @@ const maxLost = 5
 type outcome struct {
 	exit    runner.Exit
 	outputs Values
-	err     error // of the outputs, or what kept the attempt from ending
-	log     bool  // a log file was written
+	reads   []SourceRead // nil: not known
+	err     error        // of the outputs, or what kept the attempt from ending
+	log     bool         // a log file was written
 }
 
 // begin makes the next attempt of an execution that was admitted: on record
@@ -72,6 +74,7 @@ func (d *drive) launch(n *node, a *Attempt, pod runner.Pod, there bool) {
 		d.spawn(func() func() {
 			out := d.attempt(pod, there, end, r, log, func() {
 				d.post(func() {
+					d.sweep()
 					if a.State == Pending {
 						a.State = Running
 						d.change(n)
@@ -86,14 +89,34 @@ func (d *drive) launch(n *node, a *Attempt, pod runner.Pod, there bool) {
 	})
 }
 
+// sweep lets the backend remove what dead processes have left, once, when the first
+// step runs: nobody waits for it.
+func (d *drive) sweep() {
+	sweeper, ok := d.Backend.(runner.Sweeper)
+	if d.swept || !ok {
+		return
+	}
+	d.swept = true
+	d.spawn(func() func() {
+		sweeper.Sweep(d.ops)
+		return nil
+	})
+}
+
 // attempt starts (or adopts) the pod, waits for its end and collects it. It runs
 // beside the loop and touches nothing of the node.
 func (d *drive) attempt(pod runner.Pod, there bool, end <-chan runner.Exit, r render, log string, started func()) outcome {
+	var watched views
 	if !there {
-		if err := d.sound(pod); err != nil {
+		err := d.sound(pod)
+		if err != nil {
+			return outcome{err: err}
+		}
+		if watched, err = d.watchReads(&pod); err != nil {
 			return outcome{err: err}
 		}
 	}
+	defer watched.drop()
 	err := d.patiently(func() error { return d.Backend.Ensure(d.ops, []runner.Pod{pod}) })
 	if _, away := errors.AsType[*runner.UnavailableError](err); err != nil && (away || !there || d.ops.Err() != nil) {
 		return outcome{err: err}
@@ -111,7 +134,11 @@ func (d *drive) attempt(pod runner.Pod, there bool, end <-chan runner.Exit, r re
 	if !exit.OK() {
 		pod.Outputs = nil // what a failed step has left half written is nobody's input
 	}
-	return d.collect(pod, r, log)
+	out := d.collect(pod, r, log)
+	if out.err == nil && out.exit.OK() {
+		out.reads = watched.end(d.ops, d.Artifacts, d.run)
+	}
+	return out
 }
 
 // sound returns an error if an input of the pod was damaged since it was stored.
@@ -140,6 +167,9 @@ func (d *drive) collect(pod runner.Pod, r render, log string) outcome {
 			err = d.collectElsewhere(pod, c)
 		}
 		out = outcome{exit: exit, log: true}
+		if exit.Cause == runner.CauseError && exit.Message == "" {
+			out.exit.Message = clip(c.raised.last, 300)
+		}
 		if err == nil && exit.OK() {
 			out.outputs, err = c.outputs(r)
 		}
@@ -189,6 +219,10 @@ func (d *drive) attemptEnded(n *node, a *Attempt, r render, out outcome) {
 	switch {
 	case a.State == Succeeded:
 		n.exec.Outputs = out.outputs
+		d.noteUnwritten(n)
+		if base := baseKey(d.run, n.exec.KeyParts); base != "" && out.reads != nil {
+			n.exec.Reads = &Reads{Base: base, Sources: out.reads}
+		}
 		d.end(n, Succeeded, "")
 	case d.canceled:
 		a.State = Canceled
@@ -199,6 +233,21 @@ func (d *drive) attemptEnded(n *node, a *Attempt, r render, out outcome) {
 		d.enqueue(n)
 	default:
 		d.retryOrFail(n, a, out)
+	}
+}
+
+// noteUnwritten says which output artifacts a step has left unwritten: KFP allows
+// that, and who reads them will not find them.
+func (d *drive) noteUnwritten(n *node) {
+	if !n.comp.Pod.Executor {
+		return
+	}
+	for _, name := range sortedKeys(n.exec.Outputs.Artifacts) {
+		for _, a := range n.exec.Outputs.Artifacts[name] {
+			if a.Digest == "" && filepath.IsAbs(a.URI) && len(a.Metadata) == 0 {
+				d.note("%s: wrote nothing to its output artifact %q", n.exec.Path, name)
+			}
+		}
 	}
 }
 
@@ -293,7 +342,7 @@ func (d *drive) cleanUp(pod string, outputs Values) {
 			if err != nil {
 				err = fmt.Errorf("remove %s: %w", pod, err)
 			}
-			err = errors.Join(err, d.linkArtifacts(outputs))
+			err = errors.Join(err, d.linkArtifacts(outputs), d.removeViews(pod))
 			return func() {
 				d.cleaning--
 				if err != nil && !d.unavailable(err) {
@@ -305,12 +354,13 @@ func (d *drive) cleanUp(pod string, outputs Values) {
 }
 
 // linkArtifacts leaves links at the artifacts' URIs, for people and for backends
-// without mounts.
+// without mounts: below the run's own directory, whatever a step says.
 func (d *drive) linkArtifacts(v Values) error {
 	var errs []error
+	own := filepath.Join(d.Home, "runs", d.run.ID)
 	for _, list := range v.Artifacts {
 		for _, a := range list {
-			if a.Digest == "" || !filepath.IsAbs(a.URI) {
+			if a.Digest == "" || !filepath.IsAbs(a.URI) || !below(own, a.URI) {
 				continue
 			}
 			err := os.MkdirAll(filepath.Dir(a.URI), 0o755)
@@ -323,13 +373,15 @@ func (d *drive) linkArtifacts(v Values) error {
 	return errors.Join(errs...)
 }
 
+// below reports whether path leads to something in dir.
+func below(dir, path string) bool {
+	rel, err := filepath.Rel(dir, path)
+	return err == nil && rel != "." && filepath.IsLocal(rel)
+}
+
 // retryOrFail starts another attempt where the retry policy grants one.
 func (d *drive) retryOrFail(n *node, a *Attempt, out outcome) {
-	retry := n.task.Retry
-	if retry == nil {
-		retry = n.comp.Pod.Retry
-	}
-	pause, again := retry.next(n.exec, a, out, time.Now())
+	pause, again := n.retry().next(n.exec, a, out, time.Now())
 	if !again {
 		text := a.Error
 		if len(n.exec.Attempts) > 1 {
@@ -340,8 +392,42 @@ func (d *drive) retryOrFail(n *node, a *Attempt, out outcome) {
 	}
 	n.exec.Retries++
 	n.lost = 0
-	d.note("%s: attempt %d: %s; retry %d of %s in %s", n.exec.Path, a.Number, a.Error, n.exec.Retries, limitWord(retry.Limit), pause)
+	d.note("%s: attempt %d: %s; retry %d of %s in %s", n.exec.Path, a.Number, a.Error, n.exec.Retries, limitWord(n.retry().Limit), pause)
 	d.backOff(n, pause)
+}
+
+// retry is the node's retry policy; nil: none.
+func (n *node) retry() *Retry {
+	if n.task.Retry != nil {
+		return n.task.Retry
+	}
+	return n.comp.Pod.Retry
+}
+
+// look notes when a task's images were first looked for.
+func (n *node) look() {
+	if n.looked.IsZero() {
+		n.looked = time.Now()
+	}
+}
+
+// retryImages tries again to get a task's images, where the retry policy grants it:
+// pip's failure is the step's own, wherever it runs. It counts as a retry; there is
+// no attempt on record, because nothing was started.
+func (d *drive) retryImages(n *node, err error) bool {
+	since := *n.exec
+	if since.Started.IsZero() {
+		since.Started = n.looked
+	}
+	pause, again := n.retry().next(&since, &Attempt{}, outcome{err: err}, time.Now())
+	if !again || d.canceled {
+		return false
+	}
+	n.exec.Retries++
+	what, _, _ := strings.Cut(err.Error(), "\n")
+	d.note("%s: %s; retry %d of %s in %s", n.exec.Path, what, n.exec.Retries, limitWord(n.retry().Limit), pause)
+	d.backOff(n, pause)
+	return true
 }
 
 func limitWord(limit int) string {
@@ -356,7 +442,7 @@ func (d *drive) backOff(n *node, pause time.Duration) {
 	n.phase = phaseBackoff
 	d.change(n)
 	if pause <= 0 {
-		d.enqueue(n)
+		d.goOn(n)
 		return
 	}
 	d.spawn(func() func() {
@@ -366,10 +452,21 @@ func (d *drive) backOff(n *node, pause time.Duration) {
 		}
 		return func() {
 			if n.phase == phaseBackoff && !n.exec.State.Ended() {
-				d.enqueue(n)
+				d.goOn(n)
 			}
 		}
 	})
+}
+
+// goOn follows a pause: with the next attempt, or from the beginning where there was
+// none yet.
+func (d *drive) goOn(n *node) {
+	if n.exec.State != Pending {
+		d.enqueue(n)
+		return
+	}
+	n.phase = phaseIdle
+	d.dirty = append(d.dirty, n)
 }
 
 // next reports whether a failed attempt is followed by another, and after what
@@ -402,6 +499,9 @@ func (r *Retry) next(x *Execution, a *Attempt, out outcome, now time.Time) (time
 // covers reports whether the policy grants a retry for how the attempt ended.
 func (r *Retry) covers(a *Attempt, out outcome) bool {
 	failure := out.err == nil && (a.Cause == runner.CauseError || a.Cause == runner.CauseOOM || a.Cause == runner.CauseDeadline)
+	if _, pip := errors.AsType[*runner.LayerError](out.err); pip { // elsewhere it is the step's own command that fails
+		return r.Policy != RetryOnTransientError
+	}
 	switch r.Policy {
 	case RetryAlways:
 		return true

@@ -21,6 +21,15 @@ type Artifacts interface {
 	// Check returns an error unless the object is there and sound, fs.ErrNotExist
 	// when it is gone. One that is damaged is gone afterwards.
 	Check(ctx context.Context, digest string) error
+	// View makes a tree of links to a stored directory at the path at, which it
+	// makes, for one step alone, and watches which files are opened there. ErrNoView
+	// where that can't be.
+	View(ctx context.Context, digest, at string) (View, error)
+	// ReadDigest stands for a stored directory as far as it was read: the names of
+	// all entries, and the content of the opened files.
+	ReadDigest(ctx context.Context, digest string, opened []string) (string, error)
+	// Files returns the digests of the files of a stored directory, by path.
+	Files(ctx context.Context, digest string) (map[string]string, error)
 	// Link leaves a symbolic link to the object at a path, for people.
 	Link(digest, at string) error
 	// Import brings in a file or directory of this machine.
@@ -41,6 +50,7 @@ type collector struct {
 	values    map[string]string // parameter:<origin>:<name> -> content
 	stored    map[string]Artifact
 	executor  *executorResult
+	raised    raised
 }
 
 // Output takes one output that exists.
@@ -67,7 +77,10 @@ func (c *collector) Output(name, path string) error {
 }
 
 // Line appends one line to the attempt's log.
-func (c *collector) Line(l runner.Line) error { return c.log.Line(l) }
+func (c *collector) Line(l runner.Line) error {
+	c.raised.line(l.Text)
+	return c.log.Line(l)
+}
 
 func readParameter(path string) (string, error) {
 	info, err := os.Lstat(path)

@@ -23,7 +23,8 @@ type Admission interface {
 type Event struct {
 	Run       *Run
 	Execution *Execution // that changed; nil: the run did, or Note is all
-	Note      string     // for people: "waits for 2 CPU: …", pull progress
+	Note      string     // for people: "waits for 2 CPU: …", pull progress; with Execution: about it
+	Items     int        // how many iterations Execution, a loop that has begun, will have; 0: not said
 	Detail    bool       // Note is for who wants to know more: lines of an image build
 }
 
@@ -89,6 +90,10 @@ func (d *Driver) Drive(ctx context.Context, id string) (*Run, []*Execution, erro
 	}
 	ops, stop := context.WithCancel(context.WithoutCancel(ctx))
 	dr := &drive{Driver: d, run: run, epoch: epoch, ops: ops, events: make(chan func(), 64), images: map[imageKey]*imageCall{}, noted: map[string]bool{}, byID: map[int64]*node{}}
+	if dr.steering, err = newSteering(ctx, d.Store, run); err != nil {
+		stop()
+		return nil, nil, err
+	}
 	dr.watch = watchPods(ops, d.Backend, run.ID, d.patience())
 	err = dr.loop(ctx, executions)
 	dr.over = true
@@ -107,6 +112,7 @@ type drive struct {
 	ops        context.Context // of what the loop started; outlives a cancelation
 	root       *scope
 	shared     *setting
+	steering   *steering // nil: no task is treated in its own way
 	executions []*Execution
 	byID       map[int64]*node
 	images     map[imageKey]*imageCall
@@ -134,8 +140,9 @@ type drive struct {
 	expired  bool // canceled by the pipeline's deadline
 	cleared  bool // the workspace was seen to
 	resumed  bool // a driver before this one began it
-	swept    bool // what that one left was seen to
+	tidied   bool // what that one left was seen to
 	killed   bool
+	swept    bool // see sweep
 }
 
 // setting is what the run's scopes share.
@@ -329,6 +336,20 @@ func (d *drive) note(format string, args ...any) {
 	}
 }
 
+// noteOn is a note about one execution; the text begins with its path.
+func (d *drive) noteOn(n *node, format string, args ...any) {
+	if d.Observe != nil {
+		d.Observe(Event{Run: d.run, Execution: n.exec, Note: n.exec.Path + fmt.Sprintf(format, args...)})
+	}
+}
+
+// tellItems says how many iterations a loop will have.
+func (d *drive) tellItems(n *node) {
+	if d.Observe != nil {
+		d.Observe(Event{Run: d.run, Execution: n.exec, Items: len(n.inner.loop.items)})
+	}
+}
+
 // noteOnce is a note that is not repeated for every attempt.
 func (d *drive) noteOnce(text string) {
 	if !d.noted[text] {
@@ -392,7 +413,7 @@ func (d *drive) admit() error {
 			continue // it is asked for again in this turn
 		}
 		if n.waits == "" && dec.Waits != "" {
-			d.note("%s %s", n.exec.Path, dec.Waits)
+			d.noteOn(n, " %s", dec.Waits)
 		}
 		n.waits = dec.Waits
 	}

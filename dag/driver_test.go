@@ -40,6 +40,8 @@ type scripted struct {
 	outputs func(pod runner.Pod) map[string]string // by Output.Name
 	away    atomic.Value                           // string: methods that find the engine away
 	pull    time.Duration
+	build   func(runner.BuildSpec) error // nil: every build is fine
+	builds  []runner.BuildSpec
 	cpu     int64
 	dir     string
 }
@@ -68,6 +70,18 @@ func (b *scripted) Resolve(ctx context.Context, image string, o runner.ResolveOp
 		return runner.Image{}, err
 	}
 	return b.fakeBackend.Resolve(ctx, image, o)
+}
+
+func (b *scripted) Build(_ context.Context, spec runner.BuildSpec, log func(string)) (runner.Image, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.builds = append(b.builds, spec)
+	if b.build != nil {
+		if err := b.build(spec); err != nil {
+			return runner.Image{}, err
+		}
+	}
+	return runner.Image{Name: spec.Name, Ref: spec.Name, Identity: spec.Derivation}, nil
 }
 
 func (b *scripted) Watch(ctx context.Context) iter.Seq2[runner.Status, error] {

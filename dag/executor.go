@@ -3,6 +3,8 @@ package dag
 import (
 	"fmt"
 	"path"
+	"regexp"
+	"strings"
 )
 
 // executorOutput is the name of the file that a component with the executor
@@ -64,6 +66,9 @@ type executorResult struct {
 	elsewhere  map[string]string     // custom_path, by the artifact's name
 }
 
+// notANumber is what Python writes for floats that JSON does not have.
+var notANumber = regexp.MustCompile(`\b(NaN|-?Infinity)\b`)
+
 // readExecutorOutput reads the executor output file.
 func readExecutorOutput(file string) (*executorResult, error) {
 	text, err := readParameter(file)
@@ -72,6 +77,9 @@ func readExecutorOutput(file string) (*executorResult, error) {
 	}
 	x, err := ParseJSON([]byte(text))
 	if err != nil {
+		if where := notANumber.FindString(text); where != "" {
+			return nil, fmt.Errorf("%s is not a number that JSON can hold: a metric or a value that the component returned (%s)", where, clip(text[max(0, strings.Index(text, where)-40):], 60))
+		}
 		return nil, fmt.Errorf("the executor output file is not JSON: %w", err)
 	}
 	doc, ok := x.(map[string]any)
@@ -86,8 +94,8 @@ func readExecutorOutput(file string) (*executorResult, error) {
 	res := &executorResult{artifacts: map[string][]Artifact{}, elsewhere: map[string]string{}}
 	res.parameters, _ = doc["parameterValues"].(map[string]any)
 	lists, _ := doc["artifacts"].(map[string]any)
-	for name, list := range lists {
-		entry, _ := list.(map[string]any)
+	for _, name := range sortedKeys(lists) {
+		entry, _ := lists[name].(map[string]any)
 		items, _ := entry["artifacts"].([]any)
 		for _, item := range items {
 			m, _ := item.(map[string]any)

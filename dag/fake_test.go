@@ -158,6 +158,18 @@ func (s *memStore) LookupCache(_ context.Context, key string) (*CacheEntry, erro
 	return &CacheEntry{Execution: id, Run: x.Run, Outputs: x.Outputs}, nil
 }
 
+func (s *memStore) PastReads(_ context.Context, base string) ([]PastReads, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var out []PastReads
+	for _, id := range slices.Backward(slices.Sorted(maps.Keys(s.executions))) {
+		if x := s.executions[id]; x.State == Succeeded && !x.Cached && x.Reads != nil && x.Reads.Base == base {
+			out = append(out, PastReads{Execution: id, Run: x.Run, Key: x.Key, Sources: x.Reads.Sources})
+		}
+	}
+	return out, nil
+}
+
 func (s *memStore) LastKeyParts(_ context.Context, _, path string) (map[string]string, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -217,8 +229,15 @@ func (a noArtifacts) Check(_ context.Context, digest string) error {
 	_, err := a.Path(digest)
 	return err
 }
-func (noArtifacts) Path(string) (string, error) { return "", fs.ErrNotExist }
-func (noArtifacts) Link(string, string) error   { return nil }
+func (noArtifacts) Path(string) (string, error)                        { return "", fs.ErrNotExist }
+func (noArtifacts) Link(string, string) error                          { return nil }
+func (noArtifacts) View(context.Context, string, string) (View, error) { return nil, ErrNoView }
+func (noArtifacts) Files(context.Context, string) (map[string]string, error) {
+	return nil, fs.ErrNotExist
+}
+func (noArtifacts) ReadDigest(context.Context, string, []string) (string, error) {
+	return "", fs.ErrNotExist
+}
 func (noArtifacts) Import(context.Context, string) (string, int64, error) {
 	return "sha256:0", 1, nil
 }

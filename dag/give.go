@@ -40,6 +40,11 @@ func (p *Pipeline) importRoot(input, uri string) {
 		task += "-"
 	}
 	port := root.Inputs.Artifacts[input]
+	p.Given = maps.Clone(p.Given)
+	if p.Given == nil {
+		p.Given = map[string]string{}
+	}
+	p.Given[input] = task
 	p.Components[task] = &Component{
 		Name: task, Pos: root.Pos,
 		Importer: &Importer{URI: &Source{Constant: &Constant{Value: uri}}, Type: port.Type},
@@ -59,4 +64,16 @@ func (p *Pipeline) importRoot(input, uri string) {
 	}
 	root.Graph.Tasks[task] = &Task{Name: task, Component: task, Pos: root.Pos}
 	delete(root.Inputs.Artifacts, input)
+}
+
+// GivenArtifact reports whether name is an input artifact that GiveArtifacts bound.
+func (p *Pipeline) GivenArtifact(name string) bool { return p.Given[name] != "" }
+
+// GiveAgain binds such an input to another path or URI.
+func (p *Pipeline) GiveAgain(name, uri string) {
+	c := *p.Components[p.Given[name]]
+	importer := *c.Importer
+	importer.URI = &Source{Constant: &Constant{Value: uri}}
+	c.Importer = &importer
+	p.Components[c.Name] = &c
 }

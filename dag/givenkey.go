@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/wherry-ml/wherry/dag/given"
 )
@@ -14,22 +15,26 @@ import (
 // content; of a claim its name, because its content changes.
 func (r render) givenParts(parts map[string]string) {
 	pod := r.node.comp.Pod
-	use := func(kind VolumeKind, src *Source, what string) {
+	use := func(kind VolumeKind, src *Source, what string) string {
 		name, ok, err := r.named(src)
 		if err != nil || !ok {
-			return
+			return ""
 		}
 		parts[fmt.Sprintf("%s %s of %s", kind, what, name)] = r.givenPart(kind, name)
+		return name
 	}
 	for _, v := range pod.Volumes {
+		name := ""
 		if v.Kind != VolumeEmpty {
-			use(v.Kind, v.From, "volume")
+			name = use(v.Kind, v.From, "volume")
 		}
+		parts["volume "+v.Name] = short(jsonText([]any{v.Kind, name, v.Memory, v.Size}))
 	}
-	for _, c := range pod.Containers {
+	for i := range pod.Containers {
+		c := &pod.Containers[i]
 		for _, e := range c.Env {
 			if e.From != nil && e.From.Kind != "" {
-				use(e.From.Kind, e.From.Name, "env")
+				parts[pod.prefix(c)+"env "+e.Name+" from"] = use(e.From.Kind, e.From.Name, "env")
 			}
 		}
 	}
@@ -62,14 +67,48 @@ func (e EnvVar) keyText() string {
 	return jsonText([]any{e.From.Kind, e.From.Key, e.From.Field})
 }
 
-// mountParts adds to a cache key where volumes are mounted, and what field paths see.
+// prefix stands before the names of the parts of a container, where there are
+// several.
+func (p *Pod) prefix(c *Container) string {
+	if len(p.Containers) > 1 {
+		return c.Name + " "
+	}
+	return ""
+}
+
+// mountParts adds to a cache key where volumes are mounted, in what order containers
+// run, and what field paths see.
 func mountParts(parts map[string]string, pod *Pod) {
-	for _, c := range pod.Containers {
+	var order []any
+	for i := range pod.Containers {
+		c := &pod.Containers[i]
 		for _, m := range c.Mounts {
-			parts["volume at "+m.Path] = short(m.Volume + " " + m.SubPath)
+			parts[pod.prefix(c)+"volume at "+m.Path] = short(jsonText([]any{m.Volume, m.SubPath, m.ReadOnly}))
 		}
+		order = append(order, []any{c.Name, c.Role, c.After})
+	}
+	if len(order) > 1 {
+		parts["containers"] = short(jsonText(order))
 	}
 	if pod.Metadata != nil {
 		parts["metadata"] = short(jsonText(pod.Metadata))
 	}
+}
+
+// configPart adds to a cache key what inputs of TypeTaskConfig receive: they are no
+// part of the execution's record. What names the run stays out.
+func configPart(parts map[string]string, run *Run, n *node) {
+	if n.comp.Pod.TaskConfig == nil {
+		return
+	}
+	some, own := *run, *n
+	some.ID, some.Name, some.Created = "", "", time.Time{}
+	exec := *n.exec
+	exec.ID = 0
+	own.exec = &exec
+	config, err := render{run: &some, node: &own}.own(n.comp.Pod.TaskConfig)
+	if err != nil { // then they receive nothing, see withTaskConfig
+		return
+	}
+	parts["task config"] = short(jsonText(config))
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/wherry-ml/wherry/runner"
 )
@@ -18,6 +19,7 @@ type node struct {
 	ident   string // see identity; once it was asked for
 	phase   phase
 	image   []resolved       // of each container, once known
+	looked  time.Time        // when its images were first looked for
 	lost    int              // attempts lost in a row
 	waits   string           // what it waits for, for people
 	live    bool             // an attempt of it has a goroutine

@@ -3,15 +3,18 @@ package dag
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
+	"github.com/wherry-ml/wherry/redact"
 	"github.com/wherry-ml/wherry/runner"
 )
 
 // imageKey is what an image look-up depends on.
 type imageKey struct {
 	name, policy, layer string
+	build               bool // with its layers made
 }
 
 // imageCall is a look-up that has been made, or is being made, in this drive.
@@ -22,37 +25,98 @@ type imageCall struct {
 	waiters []func()
 }
 
+// imagesError says that a task's images could not be had, or not its layers: trying
+// again may help.
+type imagesError struct{ err error }
+
+func (e *imagesError) Error() string { return e.err.Error() }
+
+// Unwrap returns what was wrong.
+func (e *imagesError) Unwrap() error { return e.err }
+
 // resolveImages finds the images of n's containers and calls then, at once where
-// all are known. Each image is looked up once in a drive.
+// all are known. Each image is looked up once in a drive, unless that fails. Layers
+// are not made yet: a cache key needs none.
 func (d *drive) resolveImages(n *node, then func(error)) {
-	calls := make([]*imageCall, len(n.comp.Pod.Containers))
-	left := 0
-	finish := func() {
-		n.image = nil
-		for _, c := range calls {
-			if c.err != nil {
-				then(c.err)
-				return
-			}
-			n.image = append(n.image, c.image)
-		}
-		then(nil)
-	}
+	var calls []*imageCall
 	for i := range n.comp.Pod.Containers {
 		call, err := d.imageCall(n, &n.comp.Pod.Containers[i])
 		if err != nil {
 			then(err)
 			return
 		}
-		calls[i] = call
-		if !call.done {
-			left++
-			call.waiters = append(call.waiters, func() {
-				if left--; left == 0 {
-					finish()
-				}
-			})
+		calls = append(calls, call)
+	}
+	n.image = nil
+	gather(calls, func(images []resolved, err error) {
+		n.image = images
+		then(err)
+	})
+}
+
+// makeImages makes the layers of n's images, once they are resolved, and calls then.
+func (d *drive) makeImages(n *node, then func(error)) {
+	var calls []*imageCall
+	for _, image := range n.image {
+		if image.make == nil {
+			calls = append(calls, &imageCall{done: true, image: image})
+			continue
 		}
+		key := image.key
+		key.build = true
+		calls = append(calls, d.callOnce(key, func() (resolved, error) {
+			img, err := image.make()
+			image.Image, image.make = img, nil
+			return image, err
+		}))
+	}
+	gather(calls, func(images []resolved, err error) {
+		n.image = images
+		then(err)
+	})
+}
+
+// haveImages is resolveImages and makeImages.
+func (d *drive) haveImages(n *node, then func(error)) {
+	d.resolveImages(n, func(err error) {
+		if err != nil {
+			then(err)
+			return
+		}
+		d.makeImages(n, then)
+	})
+}
+
+// imagesMade reports whether n's images can be run.
+func (n *node) imagesMade() bool {
+	return n.image != nil && !slices.ContainsFunc(n.image, func(r resolved) bool { return r.make != nil })
+}
+
+// gather calls then with the images of all calls, or the first error and none, at
+// once where all calls have ended.
+func gather(calls []*imageCall, then func([]resolved, error)) {
+	left := 0
+	finish := func() {
+		var images []resolved
+		for _, c := range calls {
+			if c.err != nil {
+				then(nil, &imagesError{c.err})
+				return
+			}
+			images = append(images, c.image)
+		}
+		then(images, nil)
+	}
+	for _, call := range calls {
+		if call.done {
+			continue
+		}
+		left++
+		call.waiters = append(call.waiters, func() {
+			if left--; left == 0 {
+				finish()
+			}
+		})
 	}
 	if left == 0 {
 		finish()
@@ -65,25 +129,40 @@ func (d *drive) imageCall(n *node, c *Container) (*imageCall, error) {
 		return nil, fmt.Errorf("image: %w", err)
 	}
 	layer := c.layer(d.run.Options)
-	key := imageKey{name, string(c.PullPolicy), layer.Digest()}
+	key := imageKey{name: name, policy: string(c.PullPolicy), layer: layer.Digest()}
+	return d.callOnce(key, func() (resolved, error) {
+		image, err := d.findImage(name, c.PullPolicy, layer)
+		if image.Emulated {
+			d.post(func() {
+				d.note("image %s is for %s and runs emulated here: expect it to be many times slower", name, image.Platform)
+			})
+		}
+		image.key = key
+		return image, err
+	}), nil
+}
+
+// callOnce runs f beside the loop, unless that has been done, or is being done, for
+// the key. What failed is forgotten: who comes later tries again.
+func (d *drive) callOnce(key imageKey, f func() (resolved, error)) *imageCall {
 	if call, ok := d.images[key]; ok {
-		return call, nil
+		return call
 	}
 	call := &imageCall{}
 	d.images[key] = call
 	d.spawn(func() func() {
-		image, err := d.findImage(name, c.PullPolicy, layer)
+		image, err := f()
 		return func() {
 			call.done, call.image, call.err = true, image, err
-			if image.Emulated {
-				d.note("image %s is for %s and runs emulated here: expect it to be many times slower", name, image.Platform)
+			if err != nil {
+				delete(d.images, key)
 			}
 			for _, w := range call.waiters {
 				w()
 			}
 		}
 	})
-	return call, nil
+	return call
 }
 
 // findImage looks up an image by its name in the file: through the aliases, built
@@ -105,7 +184,7 @@ func (d *drive) findImage(name string, policy runner.PullPolicy, own *runner.Lay
 		if err != nil || own.Empty() {
 			return resolved{Image: img}, err
 		}
-		return d.addLayers(img, o, []*runner.Layer{own}, nil)
+		return d.addLayers(img, o, []*runner.Layer{own}, nil), nil
 	default:
 		name = b.Base
 		if l := b.Layer; !l.Empty() {
@@ -125,29 +204,33 @@ func (d *drive) findImage(name string, policy runner.PullPolicy, own *runner.Lay
 	if err != nil || len(layers) == 0 {
 		return resolved{Image: img}, err
 	}
-	return d.addLayers(img, o, layers, tags)
+	return d.addLayers(img, o, layers, tags), nil
 }
 
-// addLayers puts layers on an image, one on the other. Cache keys see the image
-// below and what is added, so that two machines agree.
-func (d *drive) addLayers(img runner.Image, o runner.ResolveOptions, layers []*runner.Layer, tags map[*runner.Layer]string) (resolved, error) {
+// addLayers puts layers on an image, one on the other, to be made by whoever runs
+// it. Cache keys see the image below and what is added, so that two machines agree.
+func (d *drive) addLayers(img runner.Image, o runner.ResolveOptions, layers []*runner.Layer, tags map[*runner.Layer]string) resolved {
 	out := resolved{Image: img, base: img.Identity, layers: layers}
-	for _, l := range layers {
-		b := runner.BuildSpec{
-			Name: tags[l], Base: out.Ref, Platform: o.Platform, Layer: l, CABundle: d.run.Options.Trust,
-			Derivation: digestOf(jsonText([]any{"layer", out.Identity, l.Digest()})),
+	out.make = func() (runner.Image, error) {
+		top := img
+		for _, l := range layers {
+			b := runner.BuildSpec{
+				Name: tags[l], Base: top.Ref, Platform: o.Platform, Layer: l, CABundle: d.run.Options.Trust, Offline: d.run.Options.Network == runner.NetworkNone,
+				Derivation: digestOf(jsonText([]any{"layer", top.Identity, l.Digest()})),
+			}
+			if b.Name == "" {
+				b.Name = "wherry/layer:" + strings.TrimPrefix(b.Derivation, "sha256:")[:16]
+			}
+			next, err := d.buildImage(b, fmt.Sprintf("layer for %s on %s", strings.Join(l.Packages(), " "), img.Name))
+			if err != nil {
+				return top, err
+			}
+			next.Emulated = img.Emulated
+			top = next
 		}
-		if b.Name == "" {
-			b.Name = "wherry/layer:" + strings.TrimPrefix(b.Derivation, "sha256:")[:16]
-		}
-		next, err := d.buildImage(b, fmt.Sprintf("layer for %s on %s", strings.Join(l.Packages(), " "), img.Name))
-		if err != nil {
-			return out, err
-		}
-		next.Emulated = img.Emulated
-		out.Image = next
+		return top, nil
 	}
-	return out, nil
+	return out
 }
 
 // resolve looks an image up, patiently.
@@ -187,7 +270,7 @@ func (d *drive) buildImage(b runner.BuildSpec, what string) (img runner.Image, e
 				if first {
 					d.note("building %s, once", what)
 				}
-				d.detail("build: %s", line)
+				d.detail("build: %s", redact.Text(line))
 			})
 		})
 		return err

@@ -6,6 +6,8 @@ import (
 	"reflect"
 	"strings"
 	"time"
+
+	"github.com/wherry-ml/wherry/redact"
 )
 
 // importArtifact brings an importer's artifact into the store.
@@ -26,15 +28,18 @@ func (d *drive) importArtifact(n *node) {
 	if spec.Workspace && d.run.Options.Workspace == "" { // else it is not where KFP's code would look
 		metadata[workspaceMark] = true
 	}
-	a := Artifact{URI: localPath(uri, d.run.Pipeline.File), Type: spec.Type.Title, Version: spec.Type.Version, Metadata: metadata}
+	from := localPath(uri, d.run.Pipeline.File)
+	a := Artifact{URI: redact.Text(from), Type: spec.Type.Title, Version: spec.Type.Version, Metadata: metadata}
 	n.exec.State = Running
 	n.exec.Started = time.Now()
-	n.exec.Reason = "import " + shownURI(a.URI)
+	n.exec.Reason = "import " + redact.URL(a.URI)
 	n.phase = phaseLive
+	anew := d.steering.anew(n)
 	d.change(n)
 	d.after(func() {
 		d.spawn(func() func() {
-			got, reason, err := d.bringIn(n.exec.Path, a, spec.Reimport)
+			got, reason, err := d.bringIn(n.exec.Path, from, a, spec.Reimport || anew != "")
+			reason = orElse(anew, reason)
 			return func() { d.imported(n, got, reason, err) }
 		})
 	})
@@ -66,8 +71,9 @@ func (d *drive) imported(n *node, a Artifact, reason string, err error) {
 // with the same URI, type and metadata that is known already is that same artifact.
 // What is on this machine is always looked at. What is elsewhere is fetched once,
 // and again only with reimport or --no-cache: so a run needs no network for it. A URI
-// that can't be fetched is a record without content. bringIn runs beside the loop.
-func (d *drive) bringIn(task string, a Artifact, reimport bool) (Artifact, string, error) {
+// that can't be fetched is a record without content. a's URI is on record: that is
+// from without a password. bringIn runs beside the loop.
+func (d *drive) bringIn(task, from string, a Artifact, reimport bool) (Artifact, string, error) {
 	earlier, err := d.Store.ArtifactsAt(d.ops, a.URI)
 	if err != nil {
 		return a, "", err
@@ -79,7 +85,7 @@ func (d *drive) bringIn(task string, a Artifact, reimport bool) (Artifact, strin
 	case !Fetchable(a.URI):
 		reason = "nothing to fetch: a record of its URI"
 	default:
-		reason, err = d.fetch(task, &a, earlier, reimport)
+		reason, err = d.fetch(task, from, &a, earlier, reimport)
 	}
 	if err != nil {
 		return a, "", err
@@ -116,7 +122,7 @@ func (d *drive) importLocal(uri string) (digest string, size int64, err error) {
 }
 
 // fetch fills in the content of an artifact that is elsewhere.
-func (d *drive) fetch(task string, a *Artifact, earlier []Artifact, reimport bool) (reason string, err error) {
+func (d *drive) fetch(task, from string, a *Artifact, earlier []Artifact, reimport bool) (reason string, err error) {
 	reason = "imported for the first time"
 	for _, e := range earlier {
 		if e.Digest == "" {
@@ -139,7 +145,7 @@ func (d *drive) fetch(task string, a *Artifact, earlier []Artifact, reimport boo
 	}
 	started := time.Now()
 	said := started
-	a.Digest, a.Size, err = d.Artifacts.Fetch(d.ops, a.URI, func(done, total int64) {
+	a.Digest, a.Size, err = d.Artifacts.Fetch(d.ops, from, func(done, total int64) {
 		pause := fetchNote
 		if said == started {
 			pause = fetchFirstNote

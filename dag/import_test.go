@@ -146,3 +146,20 @@ func TestImportWhatAStepMade(t *testing.T) {
 		}
 	})
 }
+
+// TestImportHidesPassword: it is used to fetch, and on record nowhere.
+func TestImportHidesPassword(t *testing.T) {
+	play(t, func(s *stage) {
+		store := &elsewhere{version: 1}
+		const uri = "https://me:hunter2@h.example/x.csv?v=1"
+		x := s.importing("r1", store, importing(uri, false))
+		a := x.Outputs.Artifacts["data"]
+		if len(a) != 1 || a[0].URI != "https://h.example/x.csv?v=1" || !slices.Equal(store.calls, []string{uri}) || strings.Contains(fmt.Sprintf("%+v %v", *x, s.notes), "hunter2") {
+			t.Errorf("%+v, fetched %v, notes %v", *x, store.calls, s.notes)
+		}
+		again := s.importing("r2", store, importing("https://me:changed@h.example/x.csv?v=1", false))
+		if len(store.calls) != 1 || !strings.HasPrefix(again.Reason, "imported before") {
+			t.Errorf("with another password: %s, fetched %d times", again.Reason, len(store.calls))
+		}
+	})
+}

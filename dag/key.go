@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"path/filepath"
 	"strings"
+
+	"github.com/wherry-ml/wherry/redact"
 )
 
 // keyParts returns what decides the result of an execution, by name: the image's
@@ -22,10 +24,7 @@ func keyParts(run *Run, n *node) map[string]string {
 		}
 	}
 	for i, c := range n.comp.Pod.Containers {
-		prefix := ""
-		if len(n.comp.Pod.Containers) > 1 {
-			prefix = c.Name + " "
-		}
+		prefix := n.comp.Pod.prefix(&c)
 		layerParts(parts, prefix, n.image[i].layers)
 		parts[prefix+"image"] = n.image[i].Identity
 		if n.image[i].base != "" {
@@ -41,7 +40,7 @@ func keyParts(run *Run, n *node) map[string]string {
 	}
 	for _, m := range run.Options.Mounts {
 		if m.ReadOnly {
-			parts["mount "+m.Target] = m.Digest
+			parts[mountPart(m.Target)] = m.Digest
 		}
 	}
 	for _, d := range n.comp.Pod.Directories {
@@ -55,6 +54,7 @@ func keyParts(run *Run, n *node) map[string]string {
 	}
 	render{run: run, node: n}.givenParts(parts)
 	mountParts(parts, n.comp.Pod)
+	configPart(parts, run, n)
 	parts["platform"] = run.Options.Platform
 	parts["format key"] = n.task.CacheKey
 	if !n.task.Cache && run.Options.Cache != CacheOn { // what the format does not remember, others must not find
@@ -130,8 +130,9 @@ func (n *node) identity() string {
 	return n.ident
 }
 
-// short returns text itself, or its digest where it is long.
+// short returns text itself, or its digest where it is long; without passwords.
 func short(text string) string {
+	text = redact.Key(text)
 	if len(text) <= 120 {
 		return text
 	}
@@ -152,19 +153,30 @@ func cacheKey(parts map[string]string) string {
 	return digestOf(b.String())
 }
 
+// telling are the kinds of a key's parts, those that say most to people first.
+var telling = []string{"parameter ", "artifact ", "mount ", "image", "command", "args", "env ", "requirement ", "after ", ""}
+
 // explainMiss says why an execution runs: what changed since last, the parts of
 // the newest execution of the same path. The most telling change comes first.
 func explainMiss(last, now map[string]string) string {
-	for _, prefix := range []string{"parameter ", "artifact ", "mount ", "image", "command", "args", "env ", "requirement ", "after ", ""} {
+	for _, prefix := range telling {
 		for _, name := range sortedKeys(union(last, now)) {
 			if !strings.HasPrefix(name, prefix) || last[name] == now[name] {
 				continue
+			}
+			if before, ok := strings.CutPrefix(name, "after "); ok && last[name] != "" && now[name] != "" {
+				return fmt.Sprintf("after %s, which did something else", before)
+			}
+			if code := name[strings.LastIndexByte(name, ' ')+1:]; (code == "args" || code == "command") && isDigest(last[name]) && isDigest(now[name]) {
+				return "its code has changed (wherry explain shows the line)"
 			}
 			return fmt.Sprintf("%s: %s -> %s", name, partWord(last[name]), partWord(now[name]))
 		}
 	}
 	return "nothing to reuse: its last execution has not succeeded"
 }
+
+func isDigest(part string) bool { return strings.HasPrefix(part, "sha256:") }
 
 func partWord(s string) string {
 	switch {

@@ -20,6 +20,12 @@ func keyPod() (*Run, *node) {
 	}}
 	run.Options.Env = []runner.EnvVar{{Name: "SEED", Value: "1"}}
 	n.comp.Pod.Containers[1].Env = []EnvVar{{Name: "LEVEL", Value: Literal("info")}}
+	n.comp.Pod.Volumes = []Volume{{Name: "tmp", Kind: VolumeEmpty}}
+	n.comp.Pod.Containers[1].Mounts = []VolumeMount{{Volume: "tmp", Path: "/tmp/x"}}
+	n.exec.Inputs.Parameters["disk"] = "hdd"
+	n.comp.Pod.TaskConfig = &Source{Fields: map[string]*Source{
+		"env": {Constant: &Constant{"a"}}, "disk": {Input: "disk"}, "job": {Run: "pipeline_job_uuid"}, "name": {Run: "pipeline_job_name"},
+	}}
 	n.image[1].layers = []*runner.Layer{{Installs: [][]string{{"pandas==2.2"}}}}
 	return run, n
 }
@@ -76,6 +82,15 @@ func TestKeyChanges(t *testing.T) {
 		"output artifact's metadata": func(_ *Run, n *node) {
 			n.comp.Outputs.Artifacts["plot"].Metadata = map[string]any{"a": "b"}
 		},
+		"task config": func(_ *Run, n *node) {
+			n.comp.Pod.TaskConfig = &Source{Fields: map[string]*Source{"env": {Constant: &Constant{"b"}}}}
+		},
+		"init container":      func(_ *Run, n *node) { n.comp.Pod.Containers[0].Role = 0 },
+		"order of containers": func(_ *Run, n *node) { n.comp.Pod.Containers[1].After = nil },
+		"mount's container":   func(_ *Run, n *node) { c := n.comp.Pod.Containers; c[0].Mounts, c[1].Mounts = c[1].Mounts, nil },
+		"mount read-only":     func(_ *Run, n *node) { n.comp.Pod.Containers[1].Mounts[0].ReadOnly = true },
+		"volume in memory":    func(_ *Run, n *node) { n.comp.Pod.Volumes[0].Memory = true },
+		"volume's size":       func(_ *Run, n *node) { n.comp.Pod.Volumes[0].Size = 1 << 20 },
 		"long text, one letter": func(_ *Run, n *node) {
 			n.comp.Pod.Containers[1].Args = Args(strings.Repeat("x", 1000) + "y")
 		},
@@ -181,6 +196,30 @@ func TestKeyHoldsNoSecret(t *testing.T) {
 		if strings.Contains(part, "hunter2") {
 			t.Errorf("%s: %s", name, part)
 		}
+	}
+}
+
+// TestKeyHoldsNoCredentials: those in a URL are neither in a part nor in the name of
+// one, and another password is no other work.
+func TestKeyHoldsNoCredentials(t *testing.T) {
+	parts := func(password string) map[string]string {
+		run, n := kfpPod()
+		url := "https://me:" + password + "@index.example/simple"
+		run.Options.Env = []runner.EnvVar{{Name: "PIP_INDEX_URL", Value: url}}
+		n.comp.Pod.Containers[0].Args = Args("--from", url)
+		n.exec.Inputs.Parameters["n"] = url
+		n.image[0].layers = []*runner.Layer{{Installs: [][]string{{"-i", url, "--extra-index-url=" + url, "x @ git+" + url, "git+" + url}},
+			Env: []runner.EnvVar{{Name: "PIP_FIND_LINKS", Value: url}}}}
+		return keyParts(run, n)
+	}
+	got := parts("hunter2")
+	for name, part := range got {
+		if strings.Contains(name+part, "hunter2") {
+			t.Errorf("%s: %s", name, part)
+		}
+	}
+	if cacheKey(got) != cacheKey(parts("changed")) {
+		t.Errorf("another password is another key: %s", explainMiss(got, parts("changed")))
 	}
 }
 

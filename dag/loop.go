@@ -203,17 +203,24 @@ func (s *scope) collected() Values {
 // collects reports whether a graph's output parameter comes, through whatever sub-graphs,
 // from a loop.
 func (p *Pipeline) collects(c *Component, output string) bool {
-	o := c.Outputs.Parameters[output]
-	if c.Graph == nil || o == nil {
+	type end struct{ component, output string }
+	seen := map[end]bool{} // a component may contain itself
+	var visit func(c *Component, output string) bool
+	visit = func(c *Component, output string) bool {
+		o := c.Outputs.Parameters[output]
+		if c.Graph == nil || o == nil || seen[end{c.Name, output}] {
+			return false
+		}
+		seen[end{c.Name, output}] = true
+		for _, src := range o.Select {
+			t := c.Graph.Tasks[src.Task]
+			if t != nil && (t.Iterate != nil || visit(p.Components[t.Component], src.Output)) {
+				return true
+			}
+		}
 		return false
 	}
-	for _, src := range o.Select {
-		t := c.Graph.Tasks[src.Task]
-		if t != nil && (t.Iterate != nil || p.collects(p.Components[t.Component], src.Output)) {
-			return true
-		}
-	}
-	return false
+	return visit(c, output)
 }
 
 // usesItem reports whether the source depends on the iterator's item.

@@ -342,3 +342,22 @@ func TestDeadlineOfRun(t *testing.T) {
 		})
 	}
 }
+
+// TestCollectsOfRecursion: a component that hands on its own output, from a task of
+// itself or else from a loop, ends the search.
+func TestCollectsOfRecursion(t *testing.T) {
+	again := &Component{Name: "again", Graph: &Graph{Tasks: map[string]*Task{
+		"again": {Name: "again", Component: "again"},
+		"each":  {Name: "each", Component: "pod", Iterate: &Iterator{}},
+	}}, Outputs: Outputs{Parameters: map[string]*OutputParameter{
+		"self": {Select: []*Source{{Task: "again", Output: "self"}}},
+		"list": {Select: []*Source{{Task: "again", Output: "list"}, {Task: "each", Output: "x"}}},
+	}}}
+	p := &Pipeline{Components: map[string]*Component{"again": again, "pod": {Name: "pod"}}}
+	if p.collects(again, "self") {
+		t.Error("an output that comes from nowhere comes from a loop")
+	}
+	if !p.collects(again, "list") {
+		t.Error("an output of a loop does not come from one")
+	}
+}

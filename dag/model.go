@@ -20,6 +20,9 @@ type Pipeline struct {
 	Deadline    time.Duration         `json:"deadline,omitempty"`  // of the whole run, in nanoseconds; 0: none
 	Workspace   bool                  `json:"workspace,omitempty"` // tasks may share a directory of the run
 	Notes       []string              `json:"notes,omitempty"`
+	// Given are the root's input artifacts that the person named, with the task that
+	// imports each; see GiveArtifacts.
+	Given map[string]string `json:"given,omitempty"`
 	// Unsupported is what the file asks for and no backend of this version can
 	// run yet. Such a pipeline is refused before anything starts.
 	Unsupported []Unsupported `json:"unsupported,omitempty"`

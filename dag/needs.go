@@ -77,11 +77,28 @@ func (e *GivenError) Hint() string {
 
 // CheckGiven returns a *GivenError for what a run is sure to need of secrets and
 // config maps and was not given, and an error for what can't be read. Names that a
-// step computes are looked at when they are known.
+// step computes are looked at when they are known, and so is what only some branch
+// needs, see MayNeed.
 func CheckGiven(run *Run) error {
+	return run.lacks(run.given().sure)
+}
+
+// MayNeed returns a *GivenError for what a run needs of secrets and config maps if
+// it comes to it, behind a condition or in a loop, and was not given; else nil.
+func MayNeed(run *Run) error {
+	g := run.given()
+	maps.DeleteFunc(g.maybe, func(id GivenID, keys map[string]bool) bool {
+		maps.DeleteFunc(keys, func(key string, _ bool) bool { return g.sure[id][key] })
+		return len(keys) == 0
+	})
+	return run.lacks(g.maybe)
+}
+
+// lacks returns an error for what of keys the run was not given.
+func (run *Run) lacks(keys map[GivenID]map[string]bool) error {
 	r := render{run: run}
 	var e GivenError
-	for _, n := range run.given() {
+	for _, n := range listNeeds(keys) {
 		values, there, err := r.given(n.Kind, n.Name)
 		if err != nil {
 			return &GivenError{Unread: err}
@@ -101,11 +118,12 @@ func CheckGiven(run *Run) error {
 	return nil
 }
 
-// needs gathers what the tasks of a run are sure to need.
+// needs gathers what the tasks of a run need; of each secret and config map the
+// keys, "" for all.
 type needs struct {
-	run   *Run
-	keys  map[GivenID]map[string]bool // "": all
-	steps int                         // tasks looked at; graphs of graphs can multiply
+	run         *Run
+	sure, maybe map[GivenID]map[string]bool
+	steps       int // tasks looked at; graphs of graphs can multiply
 }
 
 // GivenID names a secret or config map.
@@ -114,16 +132,25 @@ type GivenID struct {
 	Name string
 }
 
-// given returns the secrets and config maps that are not optional and whose names
-// are known before the run, in order.
-func (run *Run) given() []GivenNeed {
-	g := needs{run: run, keys: map[GivenID]map[string]bool{}}
-	g.graph(run.Pipeline.Components[run.Pipeline.Root], run.Parameters, 0)
+// given gathers the secrets and config maps that are not optional and whose names
+// are known before the run.
+func (run *Run) given() *needs {
+	g := &needs{run: run, sure: map[GivenID]map[string]bool{}, maybe: map[GivenID]map[string]bool{}}
+	g.graph(run.Pipeline.Components[run.Pipeline.Root], run.Parameters, true, 0)
+	return g
+}
+
+// listNeeds are needs in order.
+func listNeeds(keys map[GivenID]map[string]bool) []GivenNeed {
 	var out []GivenNeed
-	for id, set := range g.keys {
-		all := set[""]
-		delete(set, "")
-		out = append(out, GivenNeed{GivenID: id, Keys: slices.Sorted(maps.Keys(set)), All: all})
+	for id, set := range keys {
+		n := GivenNeed{GivenID: id, All: set[""]}
+		for _, key := range slices.Sorted(maps.Keys(set)) {
+			if key != "" {
+				n.Keys = append(n.Keys, key)
+			}
+		}
+		out = append(out, n)
 	}
 	slices.SortFunc(out, func(a, b GivenNeed) int {
 		return strings.Compare(string(a.Kind)+a.Name, string(b.Kind)+b.Name)
@@ -131,16 +158,20 @@ func (run *Run) given() []GivenNeed {
 	return out
 }
 
-// graph looks at the tasks of a graph, of whose inputs known are known.
-func (g *needs) graph(c *Component, known map[string]any, depth int) {
-	for _, t := range c.Graph.Tasks {
+// graph looks at the tasks of a graph, of whose inputs known are known; sure says
+// that it runs.
+func (g *needs) graph(c *Component, known map[string]any, sure bool, depth int) {
+	certain := c.Graph.certain()
+	for _, name := range sortedKeys(c.Graph.Tasks) {
+		t := c.Graph.Tasks[name]
 		if g.steps++; g.steps > maxPlanned || depth > 100 {
 			return
 		}
 		target := g.run.Pipeline.Components[t.Component]
+		sure := sure && certain[name]
 		switch {
 		case target.Pod != nil:
-			g.pod(target.Pod, known)
+			g.pod(target.Pod, known, sure)
 		case target.Graph != nil:
 			inner := map[string]any{}
 			for name, p := range target.Inputs.Parameters {
@@ -150,9 +181,47 @@ func (g *needs) graph(c *Component, known map[string]any, depth int) {
 					inner[name] = p.Default
 				}
 			}
-			g.graph(target, inner, depth+1)
+			g.graph(target, inner, sure, depth+1)
 		}
 	}
+}
+
+// certain are the tasks that run unless one fails: those without a condition, in no
+// loop that may be empty, and behind no task that is not certain itself.
+func (g *Graph) certain() map[string]bool {
+	known := map[string]bool{}
+	var visit func(name string) bool
+	visit = func(name string) bool {
+		if is, ok := known[name]; ok {
+			return is
+		}
+		known[name] = false
+		t := g.Tasks[name]
+		is := t.When == nil && (t.Iterate == nil || t.Iterate.some())
+		on := map[string]bool{}
+		for _, e := range t.Needs {
+			on[e.Task] = true
+			is = is && (e.On == OnEnd || e.On == OnDone || e.On == OnSuccess && visit(e.Task))
+		}
+		for _, dep := range t.dependencies() {
+			is = is && (on[dep] || visit(dep))
+		}
+		known[name] = is
+		return is
+	}
+	for name := range g.Tasks {
+		visit(name)
+	}
+	return known
+}
+
+// some reports whether a loop is sure to have items.
+func (i *Iterator) some() bool {
+	if i.Items == nil || i.Items.Constant == nil {
+		return i.Items != nil && len(i.Items.List) > 0
+	}
+	list, ok := i.Items.Constant.Value.([]any)
+	return ok && len(list) > 0
 }
 
 // static is the value of a source that no task makes.
@@ -169,17 +238,21 @@ func static(src *Source, known map[string]any) (any, bool) {
 	return nil, false
 }
 
-func (g *needs) pod(pod *Pod, known map[string]any) {
+func (g *needs) pod(pod *Pod, known map[string]any, sure bool) {
+	keys := g.maybe
+	if sure {
+		keys = g.sure
+	}
 	add := func(kind VolumeKind, src *Source, key string) {
 		x, ok := static(src, known)
 		if !ok || x == nil {
 			return
 		}
 		id := GivenID{kind, FormatValue(x)}
-		if g.keys[id] == nil {
-			g.keys[id] = map[string]bool{}
+		if keys[id] == nil {
+			keys[id] = map[string]bool{}
 		}
-		g.keys[id][key] = true
+		keys[id][key] = true
 	}
 	for _, v := range pod.Volumes {
 		if !v.Optional && (v.Kind == VolumeSecret || v.Kind == VolumeConfigMap) {

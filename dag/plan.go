@@ -33,28 +33,30 @@ func NewPlan(run *Run) *Plan {
 	if p.Notes == nil {
 		p.Notes = []string{}
 	}
-	var visit func(c *Component, prefix string, depth int)
-	visit = func(c *Component, prefix string, depth int) {
+	steering := readSteering(run.Options)
+	var visit func(c *Component, prefix string, depth int, anew bool)
+	visit = func(c *Component, prefix string, depth int, anew bool) {
 		for _, t := range topological(c.Graph) {
 			if len(p.Tasks) >= maxPlanned || depth > 100 {
 				return
 			}
 			target := run.Pipeline.Components[t.Component]
-			p.Tasks = append(p.Tasks, planned(run, t, target, prefix))
+			anew := anew || steering.planned(c.Graph, prefix, t.Name)
+			p.Tasks = append(p.Tasks, planned(run, t, target, prefix, anew))
 			if target.Graph != nil {
 				inside := prefix + t.Name
 				if t.Iterate != nil {
 					inside += "[*]"
 				}
-				visit(target, inside+"/", depth+1)
+				visit(target, inside+"/", depth+1, anew)
 			}
 		}
 	}
-	visit(run.Pipeline.Components[run.Pipeline.Root], "", 0)
+	visit(run.Pipeline.Components[run.Pipeline.Root], "", 0, false)
 	return p
 }
 
-func planned(run *Run, t *Task, c *Component, prefix string) PlannedTask {
+func planned(run *Run, t *Task, c *Component, prefix string, anew bool) PlannedTask {
 	out := PlannedTask{Path: prefix + t.Name, Kind: kindOf(t, c), Component: t.Component, After: t.dependencies(), Cache: t.Cache}
 	if t.When != nil {
 		out.When = t.When.Text
@@ -68,6 +70,7 @@ func planned(run *Run, t *Task, c *Component, prefix string) PlannedTask {
 	case CacheOff:
 		out.Cache = false
 	}
+	out.Cache = out.Cache && !anew
 	if c.Pod != nil {
 		first := c.Pod.Containers[0]
 		out.Image = plain([]Arg{{Text: first.Image}})[0]

@@ -13,8 +13,10 @@ import (
 // resolved is a container's image once it was found.
 type resolved struct {
 	runner.Image
-	base   string          // Identity of the image under the layers; empty: there are none
-	layers []*runner.Layer // in it, or in the environment that stands for it
+	base   string                       // Identity of the image under the layers; empty: there are none
+	layers []*runner.Layer              // in it, or in the environment that stands for it
+	make   func() (runner.Image, error) // puts the layers on it, beside the loop; nil: they are
+	key    imageKey
 }
 
 // names of a pod's outputs, before a colon.
@@ -26,6 +28,9 @@ const (
 
 // workVolume is the scratch volume that holds an attempt's outputs directory.
 const workVolume = "outputs"
+
+// mountVolume and a number name the volumes of RunOptions.Mounts.
+const mountVolume = "mount-"
 
 // outputsEnv names the outputs directory to commands that know nothing of KFP.
 const outputsEnv = "WHERRY_OUTPUTS"
@@ -54,7 +59,7 @@ func buildPod(run *Run, n *node, number int64, home, homeID string, devices []st
 	}
 	mounts := []runner.Mount{{Volume: workVolume, Path: r.dir}}
 	for i, m := range run.Options.Mounts {
-		v := runner.Volume{Name: fmt.Sprintf("mount-%d", i), Tree: m.Digest}
+		v := runner.Volume{Name: fmt.Sprintf("%s%d", mountVolume, i), Tree: m.Digest}
 		if m.Digest == "" {
 			v.Host = m.Source
 		}

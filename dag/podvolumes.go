@@ -16,6 +16,17 @@ func volumeName(homeID, kind, name string) string {
 	return "wherry-" + homeID + "-" + kind + "-" + name
 }
 
+// ParseVolumeName returns what a volume of this name is: a claim by its name, or the
+// workspace of a run by its id. ok is false where it is neither, or another home's.
+func ParseVolumeName(homeID, volume string) (kind, name string, ok bool) {
+	rest, ok := strings.CutPrefix(volume, "wherry-"+homeID+"-")
+	if !ok {
+		return "", "", false
+	}
+	kind, name, ok = strings.Cut(rest, "-")
+	return kind, name, ok && (kind == "claim" || kind == "workspace")
+}
+
 // named evaluates the name of a secret, config map or claim in the graph of the
 // task, or in a static look at it where it is written in the file. false: it is null,
 // or not known yet.
@@ -168,7 +179,11 @@ func (r render) envFrom(f *EnvFrom, pod string) (runner.EnvVar, bool, error) {
 
 // env returns the variables of a container.
 func (r render) env(c *Container, pod string) ([]runner.EnvVar, error) {
-	env := slices.Clone(r.run.Options.Env)
+	var env []runner.EnvVar
+	if r.node.comp.Pod.Executor { // mostly Python, whose output would come when it ends
+		env = append(env, runner.EnvVar{Name: "PYTHONUNBUFFERED", Value: "1"})
+	}
+	env = append(env, r.run.Options.Env...)
 	for _, e := range c.Env {
 		v, ok := runner.EnvVar{}, true
 		var err error

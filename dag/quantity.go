@@ -47,6 +47,9 @@ func parseMemory(text string) (int64, error) {
 	return milli/1000 + min(1, milli%1000), err
 }
 
+// ParseBytes reads a size like "20Gi" or "500M".
+func ParseBytes(text string) (int64, error) { return parseMemory(text) }
+
 // parseCount returns a number of devices.
 func parseCount(text string) (int, error) {
 	milli, err := parseQuantity(text)

@@ -70,11 +70,27 @@ func (s *scope) input(n *node, name string) (any, bool, error) {
 		case p.Optional:
 			return nil, false, nil
 		default:
-			return nil, false, errors.New("has no value")
+			return nil, false, s.valueless(n.task.Parameters[name])
 		}
 	}
 	x, err = Coerce(x, p.Type)
 	return x, err == nil, err
+}
+
+// valueless is the error for a required input without a value. One that comes from
+// the pipeline's own parameters names these, through whatever groups.
+func (s *scope) valueless(src *Source) error {
+	for src != nil && src.Input != "" {
+		if s.owner == nil {
+			return fmt.Errorf("has no value: the pipeline's parameter %q has none; try: -p %s=VALUE, or a default other than None", src.Input, src.Input)
+		}
+		task := s.owner
+		if task.parent.loop != nil { // an iteration has what its loop has
+			task = task.parent.owner
+		}
+		src, s = task.task.Parameters[src.Input], task.parent
+	}
+	return errors.New("has no value")
 }
 
 // value returns the value of a source for task n (nil: the graph's own outputs),

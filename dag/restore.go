@@ -79,6 +79,7 @@ func (d *drive) rebuild(s *scope, children map[int64][]*Execution) error {
 				return fmt.Errorf("restore %s: %w", n.exec.Path, err)
 			}
 			n.inner = newLoop(n, items)
+			d.tellItems(n)
 		case inside:
 			n.inner = newScope(s.setting, n, n.comp, n.scopeInputs())
 		default:
@@ -173,7 +174,8 @@ func (d *drive) adoptPod(n *node, pods map[string]runner.Status) {
 		return
 	}
 	n.phase = phaseResolving
-	d.resolveImages(n, func(err error) {
+	n.look()
+	d.haveImages(n, func(err error) {
 		if err == nil {
 			err = d.measure(n)
 		}

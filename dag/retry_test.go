@@ -21,13 +21,15 @@ func TestRetryPolicies(t *testing.T) {
 		{"image", outcome{exit: runner.Exit{Cause: runner.CauseImage}}},
 		{"evicted", outcome{exit: runner.Exit{Cause: runner.CauseEvicted}}},
 		{"lost", outcome{exit: runner.Exit{Cause: runner.CauseLost}}},
+		{"image look-up", outcome{err: &runner.ImageError{}}},
+		{"pip", outcome{err: &imagesError{&runner.LayerError{}}}},
 		{"output missing", outcome{exit: runner.Exit{Cause: runner.CauseCompleted}, err: &OutputMissingError{Name: "p"}}},
 	}
 	for policy, want := range map[RetryPolicy]string{
-		"":                    "error oom deadline ",
-		RetryOnFailure:        "error oom deadline ",
-		RetryAlways:           "error oom deadline start image evicted lost output missing ",
-		RetryOnError:          "start image evicted lost output missing ",
+		"":                    "error oom deadline pip ",
+		RetryOnFailure:        "error oom deadline pip ",
+		RetryAlways:           "error oom deadline start image evicted lost image look-up pip output missing ",
+		RetryOnError:          "start image evicted lost image look-up pip output missing ",
 		RetryOnTransientError: "evicted lost ",
 	} {
 		got := ""

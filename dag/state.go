@@ -85,6 +85,12 @@ type RunOptions struct {
 	Network     runner.NetworkMode `json:"network,omitempty"`
 	Grace       time.Duration      `json:"grace,omitempty"`    // 0: 10 s
 	NoLayers    bool               `json:"noLayers,omitempty"` // commands install their packages themselves
+
+	// Of single tasks, by path; a loop without [i] means all its iterations.
+	NoCache []string `json:"noCache,omitempty"` // run them and what is in them, cached or not
+	From    []string `json:"from,omitempty"`    // the same, with all that depends on them
+	Only    string   `json:"only,omitempty"`    // run nothing else: the rest is as it was in Base
+	Base    string   `json:"base,omitempty"`    // run that From and Only take the other tasks' results from
 }
 
 // CacheMode overrides what the format says about caching.
@@ -154,9 +160,11 @@ type Execution struct {
 	Iteration int // -1: none
 	State     State
 	Cached    bool
+	Source    int64             // with Cached: the execution that made the outputs; 0: not known
 	Reason    string            // why it ran, or did not
 	Key       string            // cache key, "sha256:…"; empty: not cacheable
 	KeyParts  map[string]string // what the key was made of, by name, for reasons
+	Reads     *Reads            // of mounted sources; nil: all that is in them counts
 	Inputs    Values
 	Outputs   Values
 	Error     string
@@ -209,6 +217,13 @@ type CacheEntry struct {
 	Outputs   Values
 }
 
+// PastReads is an execution, and what it has read of mounted sources.
+type PastReads struct {
+	Execution int64
+	Run, Key  string
+	Sources   []SourceRead
+}
+
 // ErrNotFound says that a Store has no such thing.
 var ErrNotFound = errors.New("not found")
 
@@ -236,13 +251,16 @@ type Store interface {
 	// attempts and values. ErrNotFound where there is none.
 	LoadRun(ctx context.Context, id string) (*Run, []*Execution, error)
 	// Commit writes b in one transaction. An execution that becomes SUCCEEDED
-	// with a Key and without Cached becomes a cache entry; its inputs and outputs
-	// become events. A batch with the Epoch of an earlier owner is refused with a
-	// *TakenOverError.
+	// with a Key and without Cached becomes a cache entry, its Reads are kept beside
+	// it; its inputs and outputs become events. A batch with the Epoch of an earlier
+	// owner is refused with a *TakenOverError.
 	Commit(ctx context.Context, b *Batch) error
 	// LookupCache returns the newest entry of key, or ErrNotFound, and notes that
 	// it was used.
 	LookupCache(ctx context.Context, key string) (*CacheEntry, error)
+	// PastReads returns the newest executions with the Reads.Base base, the newest
+	// first, few of them.
+	PastReads(ctx context.Context, base string) ([]PastReads, error)
 	// LastKeyParts returns what the key of the newest execution of this pipeline
 	// and path was made of; ErrNotFound where there is none.
 	LastKeyParts(ctx context.Context, pipeline, path string) (map[string]string, error)

@@ -82,7 +82,7 @@ func staticMounts(c *Container) []runner.Mount {
 // mountPath is where buildPod mounts a volume.
 func mountPath(c *Component, run *Run, volume, home string) string {
 	for i, m := range run.Options.Mounts {
-		if volume == fmt.Sprintf("mount-%d", i) {
+		if volume == fmt.Sprintf("%s%d", mountVolume, i) {
 			return m.Target
 		}
 	}

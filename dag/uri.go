@@ -2,7 +2,6 @@ package dag
 
 import (
 	"fmt"
-	"net/url"
 	"path"
 	"path/filepath"
 	"slices"
@@ -25,17 +24,6 @@ func Fetchable(uri string) bool {
 func onThisMachine(uri string) bool {
 	scheme, _, ok := strings.Cut(uri, "://")
 	return !ok || strings.EqualFold(scheme, "file")
-}
-
-// shownURI is uri without what may be a secret: a user's password, the signature in
-// a query.
-func shownURI(uri string) string {
-	u, err := url.Parse(uri)
-	if err != nil || u.Scheme == "" {
-		return uri
-	}
-	u.User, u.RawQuery, u.Fragment = nil, "", ""
-	return u.String()
 }
 
 // RecordOnly says to people what an importer makes of a URI that can't be fetched.

@@ -59,6 +59,9 @@ func (v *validator) component(c *Component) error {
 	if bodies != 1 {
 		return v.f.Errorf(c.Pos, "component %q must have exactly one of a graph, a container, an importer and a claim", c.Name)
 	}
+	if err := v.names(c); err != nil {
+		return err
+	}
 	if c.Pod != nil {
 		return v.pod(c)
 	}

@@ -3,6 +3,7 @@ package dag
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/wherry-ml/wherry/dag/source"
@@ -55,6 +56,8 @@ func small() *Pipeline {
 		},
 	}}
 }
+
+const nameMend = "give it a name of letters, digits, - and _: it is the name of a file"
 
 func TestValidate(t *testing.T) {
 	if err := Validate(small(), lines()); err != nil {
@@ -125,6 +128,27 @@ func TestValidate(t *testing.T) {
 			p.Components["inner"] = &Component{Name: "inner", Graph: &Graph{Tasks: map[string]*Task{"back": {Name: "back", Component: "root", Pos: line(33)}}}}
 			add(p, "in", &Task{Component: "inner"})
 		}, `p.yaml:33:3: task "back": component "root" contains itself without a condition, so that it would never end`, ""},
+		{"output artifact that is a path", func(p *Pipeline) {
+			p.Components["load"].Outputs.Artifacts["../../root/.bashrc"] = &OutputArtifact{Pos: line(34)}
+		}, `p.yaml:34:3: component "load": the name of output artifact "../../root/.bashrc" has a separator of paths in it`, nameMend},
+		{"output parameter that is a path", func(p *Pipeline) {
+			p.Components["load"].Outputs.Parameters["a/b"] = &OutputParameter{Pos: line(34)}
+		}, `p.yaml:34:3: component "load": the name of output parameter "a/b" has a separator of paths in it`, nameMend},
+		{"output artifact above", func(p *Pipeline) { p.Components["load"].Outputs.Artifacts[".."] = &OutputArtifact{Pos: line(34)} },
+			`p.yaml:34:3: component "load": the name of output artifact ".." is that of another directory`, nameMend},
+		{"output artifact that is all", func(p *Pipeline) { p.Components["load"].Outputs.Artifacts["."] = &OutputArtifact{} },
+			`p.yaml:2:3: component "load": the name of output artifact "." is that of another directory`, nameMend},
+		{"output artifact with a NUL", func(p *Pipeline) { p.Components["load"].Outputs.Artifacts["a\x00b"] = &OutputArtifact{} },
+			`p.yaml:2:3: component "load": the name of output artifact "a\x00b" has a NUL in it`, nameMend},
+		{"long output artifact", func(p *Pipeline) {
+			p.Components["load"].Outputs.Artifacts[strings.Repeat("x", 201)] = &OutputArtifact{}
+		}, `p.yaml:2:3: component "load": the name of output artifact "` + strings.Repeat("x", 80) + `…" is longer than 200 bytes`, nameMend},
+		{"input parameter that is a path", func(p *Pipeline) {
+			p.Components["load"].Inputs.Parameters = map[string]*Parameter{"/etc": {Pos: line(34)}}
+		}, `p.yaml:34:3: component "load": the name of input parameter "/etc" has a separator of paths in it`, nameMend},
+		{"input artifact without a name", func(p *Pipeline) {
+			p.Components["load"].Inputs.Artifacts = map[string]*ArtifactPort{"": {}}
+		}, `p.yaml:2:3: component "load": the name of input artifact "" is empty`, nameMend},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			p := small()
@@ -163,6 +187,11 @@ func TestValidateAllows(t *testing.T) {
 		"a loop's item": func(p *Pipeline) {
 			p.Components["root"].Graph.Tasks["train"].Iterate = &Iterator{Items: &Source{Constant: &Constant{[]any{}}}, Input: "rows"}
 			delete(p.Components["root"].Graph.Tasks["train"].Parameters, "rows")
+		},
+		"names with spaces and other letters": func(p *Pipeline) {
+			p.Components["load"].Outputs.Artifacts["my größter output…"] = &OutputArtifact{}
+			p.Components["load"].Outputs.Parameters["..a"] = &OutputParameter{}
+			p.Components["load"].Outputs.Artifacts[strings.Repeat("x", 200)] = &OutputArtifact{}
 		},
 		"two waiting for one": func(p *Pipeline) {
 			for _, n := range []string{"a", "b"} {

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -89,7 +90,7 @@ func TestPodVolumes(t *testing.T) {
 		t.Errorf("mounts: %s", got)
 	}
 	wantEnv := []runner.EnvVar{
-		{Name: "HTTP_PROXY", Value: "http://proxy"}, {Name: "NAME", Value: "zoe", Secret: true}, {Name: "MODE", Value: "fast"},
+		{Name: "PYTHONUNBUFFERED", Value: "1"}, {Name: "HTTP_PROXY", Value: "http://proxy"}, {Name: "NAME", Value: "zoe", Secret: true}, {Name: "MODE", Value: "fast"},
 		{Name: "TEAM", Value: "red"}, {Name: "POD", Value: pod.Name}, {Name: "NO_LABEL"},
 	}
 	if diff := cmp.Diff(wantEnv, c.Env); diff != "" {
@@ -250,6 +251,49 @@ func TestCheckGiven(t *testing.T) {
 	}
 }
 
+// TestMayNeed: what only some branch needs is no reason to refuse a run.
+func TestMayNeed(t *testing.T) {
+	step := &Component{Inputs: Inputs{Parameters: map[string]*Parameter{"s": {}}}, Pod: &Pod{Containers: []Container{
+		{Env: []EnvVar{{Name: "A", From: &EnvFrom{Kind: VolumeSecret, Name: constant("s"), Key: "k"}}}},
+	}}}
+	items := func(list ...any) *Iterator { return &Iterator{Items: &Source{Constant: &Constant{list}}} }
+	when := &Expression{Text: "x"}
+	for name, tt := range map[string]struct {
+		sure  bool
+		tasks map[string]*Task
+	}{
+		"alone":          {true, map[string]*Task{"a": {Component: "step"}}},
+		"condition":      {false, map[string]*Task{"a": {Component: "step", When: when}}},
+		"in a condition": {false, map[string]*Task{"g": {Component: "group", When: when}}},
+		"in a group":     {true, map[string]*Task{"g": {Component: "group"}}},
+		"loop":           {true, map[string]*Task{"a": {Component: "step", Iterate: items("x")}}},
+		"empty loop":     {false, map[string]*Task{"a": {Component: "step", Iterate: items()}}},
+		"unknown loop":   {false, map[string]*Task{"a": {Component: "step", Iterate: &Iterator{Items: &Source{Input: "x"}}}}},
+		"behind a condition": {false, map[string]*Task{
+			"c": {Component: "none", When: when}, "a": {Component: "step", Needs: []Edge{{Task: "b"}}}, "b": {Component: "none", Needs: []Edge{{Task: "c"}}},
+		}},
+		"data behind a condition": {false, map[string]*Task{
+			"c": {Component: "none", When: when}, "a": {Component: "step", Parameters: map[string]*Source{"s": {Task: "c", Output: "x"}}},
+		}},
+		"exit handler of a condition": {true, map[string]*Task{"c": {Component: "none", When: when}, "a": {Component: "step", Needs: []Edge{{Task: "c", On: OnEnd}}}}},
+		"after a failure":             {false, map[string]*Task{"c": {Component: "none"}, "a": {Component: "step", Needs: []Edge{{Task: "c", On: OnFailure}}}}},
+		"also elsewhere":              {true, map[string]*Task{"a": {Component: "step", When: when}, "b": {Component: "step"}}},
+	} {
+		run := &Run{Pipeline: &Pipeline{Root: "root", Components: map[string]*Component{
+			"root": {Graph: &Graph{Tasks: tt.tasks}}, "step": step, "none": {Pod: &Pod{}},
+			"group": {Graph: &Graph{Tasks: map[string]*Task{"a": {Component: "step"}}}},
+		}}}
+		sure, maybe := CheckGiven(run), MayNeed(run)
+		if (sure != nil) != tt.sure || (maybe != nil) == tt.sure {
+			t.Errorf("%s: needs %v, may need %v", name, sure, maybe)
+		}
+		run.Options.Secrets = writeGiven(t, map[string]string{"s.env": "k=v\n"})
+		if sure, maybe := CheckGiven(run), MayNeed(run); sure != nil || maybe != nil {
+			t.Errorf("%s: it is given: needs %v, may need %v", name, sure, maybe)
+		}
+	}
+}
+
 // remover is an engine with named volumes, of which some are in use for a while.
 type remover struct {
 	*scripted
@@ -330,13 +374,22 @@ func TestDriveClaimAgain(t *testing.T) {
 	}
 }
 
-// TestFailedWorkspaceStays: what a failed run has in its workspace can be looked at.
+// TestFailedWorkspaceStays: what a failed run has in its workspace can be looked at,
+// also that of one which ran too long.
 func TestFailedWorkspaceStays(t *testing.T) {
+	for name, deadline := range map[string]time.Duration{"failed": 0, "too long": time.Minute} {
+		t.Run(name, func(t *testing.T) { failedWorkspaceStays(t, deadline) })
+	}
+}
+
+func failedWorkspaceStays(t *testing.T, deadline time.Duration) {
 	play(t, func(s *stage) {
-		s.exits(func(string, int) runner.Exit { return exit1 })
+		if s.exits(func(string, int) runner.Exit { return exit1 }); deadline > 0 {
+			s.lasts(time.Hour)
+		}
 		b := &remover{scripted: s.backend}
 		p := steps("a")
-		p.Workspace = true
+		p.Workspace, p.Deadline = true, deadline
 		s.create("r1", p)
 		d := s.driver("r1")
 		d.Backend = b

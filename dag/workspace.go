@@ -100,7 +100,7 @@ func (d *drive) clearWorkspace() bool {
 		return false
 	}
 	d.cleared = true
-	if state, _ := d.root.result(); state == Failed {
+	if state, _ := d.root.result(); state == Failed || d.expired {
 		return false
 	}
 	d.cleaning++

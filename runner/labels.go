@@ -10,6 +10,7 @@ const (
 	LabelRun       = "dev.wherry.run"       // run id
 	LabelExecution = "dev.wherry.execution" // execution id
 	LabelAttempt   = "dev.wherry.attempt"   // 1, 2, …
+	LabelDebug     = "dev.wherry.debug"     // id of the session that a pod is for, instead of run, execution and attempt
 )
 
 // PodName is the name of the pod that runs one attempt of an execution. home is

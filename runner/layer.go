@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"slices"
 	"strings"
+
+	"github.com/wherry-ml/wherry/redact"
 )
 
 // Layer is what pip adds to an image, or to a Python environment.
@@ -24,7 +26,13 @@ func (l *Layer) Digest() string {
 	if l.Empty() {
 		return ""
 	}
-	text, _ := json.Marshal([]any{l.Installs, l.Venv, l.Settings()}) // of strings: it can't fail
+	installs := make([][]string, len(l.Installs)) // the same with another password
+	for i, args := range l.Installs {
+		for _, a := range args {
+			installs[i] = append(installs[i], redact.Text(a))
+		}
+	}
+	text, _ := json.Marshal([]any{installs, l.Venv, l.Settings()}) // of strings: it can't fail
 	sum := sha256.Sum256(text)
 	return "sha256:" + hex.EncodeToString(sum[:])
 }
@@ -37,7 +45,7 @@ var howPip = []string{
 }
 
 // Settings are the variables of Env that decide what is installed, as NAME=value;
-// of a secret it is known only that there is one.
+// of a secret it is known only that there is one, and no URL has a password.
 func (l *Layer) Settings() []string {
 	var out []string
 	for _, e := range l.Env {
@@ -46,7 +54,7 @@ func (l *Layer) Settings() []string {
 		case e.Secret:
 			out = append(out, e.Name+"=(a secret)")
 		default:
-			out = append(out, e.Name+"="+e.Value)
+			out = append(out, e.Name+"="+redact.Text(e.Value))
 		}
 	}
 	slices.Sort(out)
@@ -85,10 +93,11 @@ func (l *Layer) Packages() []string {
 	return all
 }
 
-// Split parts the arguments of a pip install.
+// Split parts the arguments of a pip install, for records and people: URLs have no
+// credentials.
 func Split(args []string) (s struct{ Packages, Options []string }) {
 	for i := 0; i < len(args); i++ {
-		w := args[i]
+		w := redact.Text(args[i])
 		if !strings.HasPrefix(w, "-") {
 			s.Packages = append(s.Packages, w)
 			continue
@@ -96,7 +105,7 @@ func Split(args []string) (s struct{ Packages, Options []string }) {
 		s.Options = append(s.Options, w)
 		if PipTakesValue(w) && i+1 < len(args) {
 			i++
-			s.Options = append(s.Options, args[i])
+			s.Options = append(s.Options, redact.Text(args[i]))
 		}
 	}
 	return s

@@ -3,6 +3,8 @@ package runner
 import (
 	"fmt"
 	"strings"
+
+	"github.com/wherry-ml/wherry/redact"
 )
 
 // LayerError says that pip could not install what a layer holds.
@@ -37,6 +39,7 @@ const tellingCount = 12
 func tellingLines(output []string) []string {
 	var lines []string
 	for _, line := range output {
+		line = redact.Text(line)
 		text := strings.TrimSpace(line)
 		noise := text == "" || strings.HasPrefix(text, "[notice]") || strings.HasPrefix(text, "WARNING: Running pip as") ||
 			strings.HasPrefix(text, "hint: See above") || strings.HasPrefix(text, "note: This error originates")

@@ -1,6 +1,7 @@
 package runner
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -38,5 +39,20 @@ func TestRequirementName(t *testing.T) {
 		if got := RequirementName(text); got != want {
 			t.Errorf("%q: %q, want %q", text, got, want)
 		}
+	}
+}
+
+// What is shown of a layer has no credentials, whatever its requirements say.
+func TestLayerShowsNoCredentials(t *testing.T) {
+	const url = "https://me:hunter2@index.example/simple"
+	l := &Layer{Installs: [][]string{{"-i", url, "x @ git+" + url, "git+" + url}}, Env: []EnvVar{{Name: "PIP_INDEX_URL", Value: url}}}
+	err := NewLayerError(l, "img", []string{"ERROR: nothing at " + url})
+	if text := fmt.Sprint(err, l.Packages(), l.Settings()); strings.Contains(text, "hunter2") || !strings.Contains(text, "index.example") {
+		t.Error(text)
+	}
+	other := *l
+	other.Env = []EnvVar{{Name: "PIP_INDEX_URL", Value: strings.Replace(url, "hunter2", "changed", 1)}}
+	if l.Digest() != other.Digest() {
+		t.Error("another password is another layer")
 	}
 }

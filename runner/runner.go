@@ -86,12 +86,19 @@ type VolumeRemover interface {
 	RemoveVolume(ctx context.Context, name string) error
 }
 
-// Sweeper is a backend that keeps things of a pod beside the pod itself. A driver that
-// was killed while it removed a pod may have left some.
+// Sweeper is a backend on which a process that died can leave what belongs to no pod.
 type Sweeper interface {
-	// Sweep removes what is left of these pods, which are gone, and of image builds
+	// Sweep removes that of this home. What it can't remove is left for the next
+	// time.
+	Sweep(ctx context.Context)
+}
+
+// Tidier is a backend that keeps things of a pod beside the pod itself. A driver that
+// was killed while it removed a pod may have left some.
+type Tidier interface {
+	// Tidy removes what is left of these pods, which are gone, and of image builds
 	// of this home that nobody carries on.
-	Sweep(ctx context.Context, pods []string) error
+	Tidy(ctx context.Context, pods []string) error
 }
 
 // Checker is a backend that can say before anything starts what it would refuse.
@@ -161,6 +168,7 @@ type BuildSpec struct {
 	Dockerfile string // path in Context; empty: Dockerfile
 	CABundle   string // PEM file on this machine given to the build; may be empty
 	Derivation string // digest of all that decides the result; computed by the caller
+	Offline    bool   // a layer is only found, never made: that takes the network
 }
 
 // Pod is what a backend runs: one attempt of a task, one trial's job, one
@@ -388,9 +396,13 @@ type ExecSpec struct {
 	Command        []string
 	Env            []EnvVar
 	TTY            bool
+	Resize         <-chan TerminalSize // with TTY: its size, and each one after that; may be nil
 	Stdin          io.Reader
 	Stdout, Stderr io.Writer
 }
+
+// TerminalSize is that of a terminal, in characters.
+type TerminalSize struct{ Width, Height uint }
 
 // Store is what a backend needs of the artifact store: where the object of a
 // digest lies on this machine.

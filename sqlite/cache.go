@@ -105,3 +105,28 @@ func (d *DB) flushUsed(ctx context.Context) error {
 	}
 	return d.update(ctx, false, func(t *tx) error { return writeUsed(t, used) })
 }
+
+// SourceOf returns the execution that made the outputs of a cached one, with its
+// attempts; dag.ErrNotFound where it is not known any more.
+func (d *DB) SourceOf(ctx context.Context, x *dag.Execution) (*dag.Execution, error) {
+	var run string
+	var id int64
+	err := d.reader.QueryRowContext(ctx, `SELECT run, id FROM executions
+		WHERE id = CASE ?1 WHEN 0 THEN (SELECT execution FROM cache_entries WHERE key = ?2) ELSE ?1 END`, x.Source, x.Key).Scan(&run, &id)
+	if errors.Is(err, sql.ErrNoRows) {
+		err = dag.ErrNotFound
+	}
+	if err != nil {
+		return nil, fmt.Errorf("look for what made the outputs of task %q: %w", x.Path, d.typed(err))
+	}
+	_, executions, err := d.LoadRun(ctx, run)
+	if err != nil {
+		return nil, err
+	}
+	for _, source := range executions {
+		if source.ID == id {
+			return source, nil
+		}
+	}
+	return nil, fmt.Errorf("look for what made the outputs of task %q: %w", x.Path, dag.ErrNotFound)
+}

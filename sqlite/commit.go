@@ -139,10 +139,15 @@ func putExecution(t *tx, e *dag.Execution, now int64) error {
 			return err
 		}
 	}
-	if e.State == dag.Succeeded && e.Key != "" && !e.Cached && old.state != dag.Succeeded {
-		return putCacheEntry(t, e, now)
+	if e.State != dag.Succeeded || e.Key == "" || e.Cached || old.state == dag.Succeeded {
+		return nil
 	}
-	return nil
+	if e.Reads != nil {
+		if err := putReads(t, e); err != nil {
+			return err
+		}
+	}
+	return putCacheEntry(t, e, now)
 }
 
 func insertExecution(t *tx, e *dag.Execution, inputs, outputs string) error {
@@ -151,11 +156,11 @@ func insertExecution(t *tx, e *dag.Execution, inputs, outputs string) error {
 		return err
 	}
 	res, err := t.exec(`INSERT INTO executions (run, parent, pipeline, path, task, component, kind, iteration, state, cached,
-			reason, key, key_parts, inputs, outputs, error, exit_code, retries, retry_at, created, started, ended)
-		SELECT id, ?, pipeline_name, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? FROM runs WHERE id = ?`,
+			reason, key, key_parts, inputs, outputs, error, exit_code, retries, retry_at, created, started, ended, source)
+		SELECT id, ?, pipeline_name, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? FROM runs WHERE id = ?`,
 		sql.NullInt64{Int64: e.Parent, Valid: e.Parent != 0}, e.Path, e.Task, e.Component, e.Kind, e.Iteration, e.State,
 		e.Cached, e.Reason, e.Key, parts, inputs, outputs, e.Error, e.ExitCode, e.Retries, stamp(e.RetryAt),
-		stamp(e.Created), stamp(e.Started), stamp(e.Ended), e.Run)
+		stamp(e.Created), stamp(e.Started), stamp(e.Ended), e.Source, e.Run)
 	if err != nil {
 		return err
 	}
@@ -184,9 +189,9 @@ func updateExecution(t *tx, e *dag.Execution, inputs, outputs string) (before, e
 		return old, err
 	}
 	_, err = t.exec(`UPDATE executions SET state = ?, cached = ?, reason = ?, key = ?, key_parts = ?, inputs = ?, outputs = ?,
-			error = ?, exit_code = ?, retries = ?, retry_at = ?, started = ?, ended = ? WHERE id = ?`,
+			error = ?, exit_code = ?, retries = ?, retry_at = ?, started = ?, ended = ?, source = ? WHERE id = ?`,
 		e.State, e.Cached, e.Reason, e.Key, parts, inputs, outputs, e.Error, e.ExitCode, e.Retries,
-		stamp(e.RetryAt), stamp(e.Started), stamp(e.Ended), e.ID)
+		stamp(e.RetryAt), stamp(e.Started), stamp(e.Ended), e.Source, e.ID)
 	return old, err
 }
 

@@ -184,7 +184,7 @@ func loadExecutions(q querier, run string, ids map[int64]bool) ([]*storedExecuti
 		list = append(list, e)
 		return nil
 	}, `SELECT id, run, parent, path, task, component, kind, iteration, state, cached, reason, key, key_parts,
-			inputs, outputs, error, exit_code, retries, retry_at, created, started, ended
+			inputs, outputs, error, exit_code, retries, retry_at, created, started, ended, source
 		FROM executions WHERE run = ? ORDER BY id`, run)
 	if err != nil {
 		return nil, err
@@ -212,7 +212,7 @@ func scanExecution(rows *sql.Rows) (*storedExecution, error) {
 	var retryAt, created, started, ended int64
 	err := rows.Scan(&e.ID, &e.Run, &parent, &e.Path, &e.Task, &e.Component, &e.Kind, &e.Iteration, &e.State,
 		&e.Cached, &e.Reason, &e.Key, &parts, &inputs, &outputs, &e.Error, &e.ExitCode, &e.Retries,
-		&retryAt, &created, &started, &ended)
+		&retryAt, &created, &started, &ended, &e.Source)
 	if err != nil {
 		return nil, err
 	}

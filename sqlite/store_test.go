@@ -44,6 +44,7 @@ func TestRunRoundTrip(t *testing.T) {
 	model := artifact("model", "1")
 	e := task("abc", "train", dag.Succeeded)
 	e.Key, e.KeyParts, e.Reason = "sha256:k", map[string]string{"image": "x"}, "first run"
+	e.Source = 41
 	e.Inputs.Parameters = awkward
 	e.Outputs = dag.Values{Parameters: map[string]any{}, Artifacts: map[string][]dag.Artifact{"model": {model}, "none": {}}}
 	e.Attempts = []*dag.Attempt{{Number: 1, Pod: "p1", State: dag.Lost, Cause: runner.CauseLost, Started: noon},
@@ -235,5 +236,30 @@ func TestCache(t *testing.T) {
 	parts, err := d.LastKeyParts(t.Context(), "flow", "train")
 	if err != nil || parts["image"] != "y" {
 		t.Errorf("last key parts %v, %v", parts, err)
+	}
+}
+
+// TestSourceOf: what made the outputs of a cached execution, also where another has
+// the same key by now.
+func TestSourceOf(t *testing.T) {
+	d := open(t, "")
+	newRun(t, d, "a")
+	newRun(t, d, "b")
+	made, hit, newer := task("a", "train", dag.Succeeded), task("b", "train", dag.Succeeded), task("b", "again", dag.Succeeded)
+	made.Key, hit.Key, newer.Key, hit.Cached = "sha256:k", "sha256:k", "sha256:k", true
+	commit(t, d, dag.Batch{Executions: []*dag.Execution{made}})
+	hit.Source = made.ID
+	commit(t, d, dag.Batch{Executions: []*dag.Execution{hit}})
+	commit(t, d, dag.Batch{Executions: []*dag.Execution{newer}})
+	if got, err := d.SourceOf(t.Context(), hit); err != nil || got.ID != made.ID || got.Run != "a" {
+		t.Errorf("got %+v, %v", got, err)
+	}
+	hit.Source = 0 // of a database from before it was kept
+	if got, err := d.SourceOf(t.Context(), hit); err != nil || got.ID != newer.ID {
+		t.Errorf("got %+v, %v", got, err)
+	}
+	hit.Source = 99
+	if _, err := d.SourceOf(t.Context(), hit); !errors.Is(err, dag.ErrNotFound) {
+		t.Errorf("got %v", err)
 	}
 }

@@ -4,13 +4,13 @@ import (
 	"context"
 	"crypto/tls"
 	"net/http"
-	"net/url"
 	"os"
 	"path"
 	"regexp"
-	"slices"
 	"strings"
 	"time"
+
+	"github.com/wherry-ml/wherry/redact"
 )
 
 // Options are what a caller may change.
@@ -26,13 +26,10 @@ type Options struct {
 // Schemes are those that Fetch knows.
 func Schemes() []string { return []string{"http", "https", "s3", "minio", "gs", "oci"} }
 
-// Knows reports whether Fetch knows the scheme of uri.
-func Knows(uri string) bool { return slices.Contains(Schemes(), schemeOf(uri)) }
-
 var hasScheme = regexp.MustCompile(`^([A-Za-z][A-Za-z0-9+.-]*)://`)
 
-// schemeOf returns the scheme of uri in lower case; "" where it has none.
-func schemeOf(uri string) string {
+// SchemeOf returns the scheme of uri in lower case; "" where it has none.
+func SchemeOf(uri string) string {
 	if m := hasScheme.FindStringSubmatch(uri); m != nil {
 		return strings.ToLower(m[1])
 	}
@@ -56,7 +53,7 @@ type job struct {
 // is the caller's to delete. An error is an *Error, an *UnknownSchemeError, the
 // cause of ctx, or what the file system said.
 func Fetch(ctx context.Context, uri string, dir *os.Root, name string, o Options) error {
-	scheme := schemeOf(uri)
+	scheme := SchemeOf(uri)
 	j := &job{uri: uri, dir: dir, name: name, getenv: o.Getenv, meter: newMeter(o.Progress)}
 	j.rest = strings.TrimPrefix(uri[len(scheme):], "://")
 	if j.getenv == nil {
@@ -101,24 +98,13 @@ func newTransport() *http.Transport {
 
 // shown is the URI without what may be a secret: a user's password, the signature
 // in a query.
-func (j *job) shown() string { return Redact(j.uri) }
-
-// Redact returns uri without its user information, query and fragment, for people.
-func Redact(uri string) string {
-	u, err := url.Parse(uri)
-	if err != nil {
-		before, _, _ := strings.Cut(uri, "?")
-		return before
-	}
-	u.User, u.RawQuery, u.Fragment, u.RawFragment = nil, "", "", ""
-	return u.String()
-}
+func (j *job) shown() string { return redact.URL(j.uri) }
 
 // inBucket splits bucket/key, and checks the key.
 func (j *job) inBucket() (bucket, key string, err error) {
 	bucket, key, _ = strings.Cut(j.rest, "/")
 	if bucket == "" {
-		return "", "", j.failed("it names no bucket", "write "+schemeOf(j.uri)+"://BUCKET/KEY", nil)
+		return "", "", j.failed("it names no bucket", "write "+SchemeOf(j.uri)+"://BUCKET/KEY", nil)
 	}
 	if key != "" && path.Clean("/"+key) != "/"+strings.TrimSuffix(key, "/") {
 		return "", "", j.failed("its key has an empty part, . or ..", "name the key as the store lists it", nil)

@@ -104,6 +104,15 @@ func TestHTTP(t *testing.T) {
 	want(t, s.URL+"/packed", map[string]string{"": "encoding: identity"}, "")
 	want(t, "http://me:hush@"+host+"/mine", map[string]string{"": "mine"}, "")
 	want(t, "http://me:wrong@"+host+"/mine?key=secret", nil, "import http://"+host+"/mine: access denied (401 Unauthorized); try: ")
+	netrc := filepath.Join(t.TempDir(), "netrc")
+	if err := os.WriteFile(netrc, []byte("machine 127.0.0.1 login me\n password hush\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	want(t, s.URL+"/mine", nil, "access denied (401 Unauthorized); try: put \"machine HOST login USER password PASSWORD\" into ~/.netrc")
+	t.Setenv("NETRC", netrc)
+	want(t, s.URL+"/mine", map[string]string{"": "mine"}, "")
+	want(t, "http://me:wrong@"+host+"/mine", nil, "access denied")
+	want(t, "http://"+strings.Replace(host, "127.0.0.1", "localhost", 1)+"/mine", nil, "access denied")
 	want(t, s.URL+"/none", nil, "import "+s.URL+"/none: it is not there (404 Not Found); try: check the URI")
 	want(t, "http:///x", nil, "it is no URL; try: write https://HOST/PATH")
 	want(t, "http://no-such-host.invalid/x", nil, `there is no host "no-such-host.invalid"; try: `)

@@ -13,7 +13,7 @@ import (
 func (j *job) fetchHTTP(ctx context.Context) error {
 	j.advice = advice{
 		missing: "check the URI",
-		denied:  "give the URI as the server wants it (https://USER:PASSWORD@…, or a signed one), or download it and import its path",
+		denied:  "put \"machine HOST login USER password PASSWORD\" into ~/.netrc, give a signed URI, or download it and import its path",
 		away:    "check the URI, the proxy (HTTPS_PROXY, NO_PROXY) and that this machine is online",
 	}
 	u, err := url.Parse(j.uri)
@@ -36,6 +36,9 @@ func (s *webSource) open(ctx context.Context, x *file, offset int64) (io.ReadClo
 		return nil, 0, s.failed("it is no URL", "write https://HOST/PATH", nil)
 	}
 	req.Header.Set("Accept-Encoding", "identity")
+	if login, password, ok := s.netrc(req.URL.Hostname()); ok && req.URL.User == nil {
+		req.SetBasicAuth(login, password) // not sent on to another host
+	}
 	if offset > 0 && x.version != "" {
 		req.Header.Set("Range", fmt.Sprintf("bytes=%d-", offset))
 		req.Header.Set("If-Range", x.version)

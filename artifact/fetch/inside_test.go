@@ -3,6 +3,7 @@ package fetch
 import (
 	"archive/tar"
 	"bytes"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -86,5 +87,31 @@ func TestArchivesStayInside(t *testing.T) {
 	}
 	if _, err := os.Lstat(filepath.Join(dir, "got", "up")); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestNetrc(t *testing.T) {
+	const text = `# mine
+machine a.example login zoe password hush
+macdef init
+machine b.example login evil password evil
+
+machine	b.example
+  password "pass word"
+  account x login bob
+default login anyone password none
+`
+	for host, want := range map[string]string{
+		"a.example": "zoe hush true", "A.Example": "zoe hush true", "b.example": "bob pass word true", "c.example": "anyone none true", "login": "anyone none true",
+	} {
+		login, password, ok := lookUpNetrc(text, host)
+		if got := fmt.Sprint(login, " ", password, " ", ok); got != want {
+			t.Errorf("%s: %s, want %s", host, got, want)
+		}
+	}
+	for _, text := range []string{"", "machine", "machine b login x password y", "login x password y", "default", "machine b login"} {
+		if login, password, ok := lookUpNetrc(text, "a"); ok && login+password != "" {
+			t.Errorf("%q: %s %s", text, login, password)
+		}
 	}
 }

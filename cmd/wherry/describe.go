@@ -90,7 +90,7 @@ func (g *globals) describeRun(run *dag.Run, executions []*dag.Execution) {
 	for _, name := range sortedNames(run.Parameters) {
 		fmt.Fprintf(o, "  -p %s=%s\n", name, short(dag.FormatValue(run.Parameters[name]), 120))
 	}
-	printSummary(o, run, executions)
+	printSummary(o, run, executions, g.savedTime(context.Background(), run, executions))
 }
 
 func (g *globals) describeTask(run *dag.Run, x *dag.Execution) {

@@ -2,10 +2,9 @@ package main
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"time"
@@ -34,6 +33,9 @@ func (g *globals) close() {
 	if g.opened.db != nil {
 		_ = g.opened.db.Close()
 	}
+	if g.opened.store != nil { // last: what it holds is on record by now
+		_ = g.opened.store.Close()
+	}
 }
 
 // database opens wherry.db, making WHERRY_HOME if need be.
@@ -44,7 +46,9 @@ func (g *globals) database(ctx context.Context) (*sqlite.DB, error) {
 	if err := os.MkdirAll(g.Home, 0o755); err != nil {
 		return nil, &usageError{msg: fmt.Sprintf("make WHERRY_HOME: %v", err), mend: "set WHERRY_HOME to a folder that you may write"}
 	}
-	db, err := sqlite.Open(ctx, filepath.Join(g.Home, "wherry.db"), sqlite.Options{})
+	path := filepath.Join(g.Home, "wherry.db")
+	_ = g.nameHome(path) // without it the path has to do; where nothing can be written, the database says so
+	db, err := sqlite.Open(ctx, path, sqlite.Options{})
 	if err != nil {
 		return nil, err
 	}
@@ -60,12 +64,6 @@ func (g *globals) artifacts() (*artifact.Store, error) {
 	s, err := artifact.Open(g.Home)
 	g.opened.store = s
 	return s, err
-}
-
-// homeID is a short id of WHERRY_HOME, for the names of what runs on an engine.
-func (g *globals) homeID() string {
-	sum := sha256.Sum256([]byte(g.Home))
-	return hex.EncodeToString(sum[:])[:8]
 }
 
 // backendNames are the backends of this version.
@@ -105,8 +103,12 @@ func (g *globals) trustingBackend(_ context.Context, name, bundle string) (runne
 
 // note prints a line for people.
 func (g *globals) note(text string) {
+	var out io.Writer = g.Err
+	if tree := g.tree.Load(); tree != nil {
+		out = tree
+	}
 	if !g.Quiet {
-		fmt.Fprintln(g.Err, text)
+		fmt.Fprintln(out, text)
 	}
 }
 
@@ -133,6 +135,9 @@ func (g *globals) driver(ctx context.Context, run string, o dag.RunOptions, obse
 	if err != nil {
 		return nil, nil, err
 	}
+	if err := store.Hold(); err != nil { // gc spares what this run brings in from now on
+		return nil, nil, err
+	}
 	backend, err := g.trustingBackend(ctx, o.Backend, o.Trust)
 	if err != nil {
 		return nil, nil, err
@@ -140,13 +145,14 @@ func (g *globals) driver(ctx context.Context, run string, o dag.RunOptions, obse
 	if err := ping(ctx, backend); err != nil {
 		return nil, nil, err
 	}
+	g.sweepDebug(ctx, o.Backend, backend)
 	capacity, err := backend.Capacity(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
 	q := queue.New(db, capacity, o.Backend, run, g.driven)
 	return &dag.Driver{
-		Backend: backend, Store: db, Artifacts: store, Queue: q, Home: g.Home, HomeID: g.homeID(),
+		Backend: backend, Store: db, Artifacts: artifacts{store}, Queue: q, Home: g.Home, HomeID: g.homeID(),
 		Evaluators: map[string]dag.Evaluator{"cel": cel.Evaluator{}},
 		Observe:    observe, Kill: g.Kill, Patience: g.patience(),
 	}, q, nil

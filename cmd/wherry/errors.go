@@ -63,7 +63,7 @@ func exitCode(err error) int {
 		return exitCanceled
 	case is[*runner.UnavailableError](err):
 		return exitBackend
-	case is[*usageError](err), is[*source.Error](err), is[*dag.ParameterError](err), is[*mountError](err),
+	case is[*usageError](err), is[*source.Error](err), is[*dag.ParameterError](err), is[*dag.TaskPathError](err), is[*mountError](err),
 		is[*queue.OversizedError](err), is[*sqlite.NotFoundError](err), is[*sqlite.AmbiguousError](err),
 		is[*runner.UnsupportedError](err), is[*artifact.SpecialFileError](err),
 		strings.HasPrefix(err.Error(), "unknown command"):

@@ -60,7 +60,7 @@ func translate(f *source.File, docs []*yaml.Node, mounted []string) (*dag.Pipeli
 	case kfp.Sniff(docs[0]):
 		return kfp.Read(f, docs)
 	}
-	const known = "a compiled Kubeflow pipeline (IR YAML), or kind: Pipeline with a workflowSpec"
+	const known = "a Kubeflow pipeline (a .py, or compiled to IR YAML), or kind: Pipeline with a workflowSpec"
 	if v := scalarField(docs[0], "apiVersion"); v != nil && strings.HasPrefix(v.Value, "tekton.dev/") {
 		return nil, f.Errorf(source.PosOf(v), "Tekton pipelines come with a later version").WithMend("wherry run takes %s", known)
 	}

@@ -30,9 +30,15 @@ func newLogsCmd(g *globals) *cobra.Command {
 		Short: "Print what steps wrote",
 		Long: `Logs prints what the containers of a run, or of one of its tasks, wrote: stdout on
 stdout, stderr on stderr, byte for byte. With more than one task each line begins
-with the task's path.`,
+with the task's path. The attempts of a task follow each other; of a cached task it is
+the log of the execution that made its outputs.
+
+With -f it goes on until the run (or the task) has ended: through retries, and also when
+the run loses its driver and another goes on with it.`,
 		Example: `  wherry logs last/train
-  wherry logs -f last`,
+  wherry logs -f last
+  wherry logs -f last/for-loop-1          # all in it
+  wherry logs --tail 20 -t nightly/train`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return g.logs(cmd.Context(), args[0], f)
@@ -53,22 +59,21 @@ func (g *globals) logs(ctx context.Context, ref string, f logsFlags) error {
 	if err != nil {
 		return err
 	}
-	p := &logPrinter{g: g, db: db, f: f, run: run.ID, seen: map[string]time.Time{}, over: map[string]bool{}}
-	if task != nil {
-		p.task = task.ID
-	}
+	p := &logPrinter{g: g, db: db, f: f, run: run.ID, task: task, seen: map[string]time.Time{}, said: map[string]bool{}, over: map[string]bool{}}
+	driven := true
 	for {
+		lost := f.follow && !g.driven(run.ID)
 		done, err := p.pass(ctx)
 		if err != nil || done || !f.follow {
 			return err
 		}
-		if !g.driven(run.ID) {
-			if done, err := p.pass(ctx); err != nil || done { // it has ended meanwhile
-				return err
-			}
-			g.note(fmt.Sprintf("run %s was interrupted; wherry resume %s goes on with it", run.ID, run.ID))
-			return nil
+		switch {
+		case lost && driven: // asked before the pass: a run that has just ended was seen to
+			g.note(fmt.Sprintf("run %s has no driver any more; wherry resume %s goes on with it, and this with its logs", run.ID, run.ID))
+		case !lost && !driven:
+			g.note(fmt.Sprintf("run %s goes on", run.ID))
 		}
+		driven = !lost
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)
@@ -84,9 +89,10 @@ type logPrinter struct {
 	db      *sqlite.DB
 	f       logsFlags
 	run     string
-	task    int64 // 0: all
+	task    *dag.Execution // it, or all in it; nil: all of the run
 	backend runner.Backend
 	seen    map[string]time.Time // by pod: the last line printed
+	said    map[string]bool      // by pod or path: what was said of it on stderr
 	over    map[string]bool      // by pod: printed to its end
 }
 
@@ -98,10 +104,10 @@ func (p *logPrinter) pass(ctx context.Context) (bool, error) {
 	}
 	ended := run.State.Ended()
 	for _, x := range executions {
-		if p.task != 0 && x.ID != p.task {
+		if !p.wants(x) {
 			continue
 		}
-		if p.task != 0 {
+		if p.task != nil && x.ID == p.task.ID {
 			ended = ended || x.State.Ended()
 		}
 		attempts := x.Attempts
@@ -120,30 +126,42 @@ func (p *logPrinter) pass(ctx context.Context) (bool, error) {
 	return ended, nil
 }
 
-// cachedFrom returns the attempts of the execution whose outputs a cache hit took.
+// wants reports whether x is, or lies in, what was asked for.
+func (p *logPrinter) wants(x *dag.Execution) bool {
+	return p.task == nil || x.ID == p.task.ID || !p.task.Kind.Runs() && dag.TaskHolds(p.task.Path, x.Path)
+}
+
+// prefixed reports whether lines begin with their task's path.
+func (p *logPrinter) prefixed() bool { return p.task == nil || !p.task.Kind.Runs() }
+
+// once says something on stderr that a later pass does not repeat.
+func (p *logPrinter) once(key, text string) {
+	if !p.said[key] {
+		p.said[key] = true
+		p.g.note(text)
+	}
+}
+
+// cachedFrom returns the attempts of the execution whose outputs a cached one took.
 func (p *logPrinter) cachedFrom(ctx context.Context, x *dag.Execution) []*dag.Attempt {
-	entry, err := p.db.LookupCache(ctx, x.Key)
+	source, err := p.db.SourceOf(ctx, x)
+	if errors.Is(err, dag.ErrNotFound) {
+		p.once(x.Path, fmt.Sprintf("%s was cached, and the run that made its outputs was deleted with its log", x.Path))
+	}
 	if err != nil {
 		return nil
 	}
-	_, executions, err := p.db.LoadRun(ctx, entry.Run)
-	if err != nil {
-		return nil
-	}
-	for _, other := range executions {
-		if other.ID != entry.Execution {
-			continue
-		}
-		if !p.over[x.Path] {
-			p.over[x.Path] = true
-			p.g.note(fmt.Sprintf("%s was cached; this is its log in run %s", x.Path, entry.Run))
-		}
-		return other.Attempts
-	}
-	return nil
+	p.once(x.Path, fmt.Sprintf("%s was cached; this is its log in run %s", x.Path, source.Run))
+	return source.Attempts
 }
 
 func (p *logPrinter) attempt(ctx context.Context, run *dag.Run, x *dag.Execution, a *dag.Attempt) error {
+	if text := fmt.Sprintf("attempt %d", a.Number); a.Number > 1 {
+		if p.prefixed() {
+			text = x.Path + ": " + text
+		}
+		p.once(a.Pod, text)
+	}
 	if a.Log != "" {
 		p.over[a.Pod] = true
 		return p.file(x, a)
@@ -163,6 +181,10 @@ func (p *logPrinter) attempt(ctx context.Context, run *dag.Run, x *dag.Execution
 	for l, err := range p.backend.Logs(ctx, a.Pod, o) {
 		if errors.Is(err, runner.ErrLost) {
 			return nil // not started yet, or collected meanwhile: the next pass sees
+		}
+		if is[*runner.UnavailableError](err) && p.f.follow {
+			p.once("away", fmt.Sprintf("%v; waiting for it", err))
+			return nil
 		}
 		if err != nil {
 			return fmt.Errorf("read the log of %s: %w", x.Path, err)
@@ -217,7 +239,7 @@ func (p *logPrinter) print(x *dag.Execution, a *dag.Attempt, l runner.Line) erro
 			return err
 		}
 	}
-	if p.task == 0 {
+	if p.prefixed() {
 		if _, err := io.WriteString(w, x.Path+" | "); err != nil {
 			return err
 		}

@@ -12,6 +12,7 @@ import (
 	"context"
 	"os"
 	"os/signal"
+	"sync/atomic"
 	"syscall"
 
 	"github.com/wherry-ml/wherry/dag"
@@ -32,9 +33,10 @@ const superviseCommand = "supervise"
 
 // run executes one command line and returns the exit code.
 func run(args []string) int {
-	ctx, kill, stop := catchSignals()
+	shared := new(atomic.Bool)
+	ctx, kill, stop := catchSignals(shared)
 	defer stop()
-	g := &globals{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Kill: kill, Getenv: os.Getenv}
+	g := &globals{SharesTerminal: shared, In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Kill: kill, Getenv: os.Getenv}
 	defer g.close()
 	cmd := newRootCmd(g)
 	cmd.SetArgs(args)
@@ -43,8 +45,9 @@ func run(args []string) int {
 
 // catchSignals returns a context that the first INT or TERM cancels, and a
 // channel that the second closes; the third kills. HUP cancels with
-// dag.ErrHangup, so that pods are left running.
-func catchSignals() (context.Context, <-chan struct{}, func()) {
+// dag.ErrHangup, so that pods are left running. INT is not ours while the terminal
+// is shared with a shell.
+func catchSignals(shared *atomic.Bool) (context.Context, <-chan struct{}, func()) {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	kill := make(chan struct{})
 	signals := make(chan os.Signal, 4)
@@ -54,6 +57,9 @@ func catchSignals() (context.Context, <-chan struct{}, func()) {
 		for s := range signals {
 			if s == syscall.SIGHUP {
 				cancel(dag.ErrHangup)
+				continue
+			}
+			if s == os.Interrupt && shared.Load() {
 				continue
 			}
 			switch seen++; seen {

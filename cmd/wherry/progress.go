@@ -12,18 +12,20 @@ import (
 
 	"golang.org/x/term"
 
+	"github.com/wherry-ml/wherry/cmd/wherry/screen"
 	"github.com/wherry-ml/wherry/dag"
 	"github.com/wherry-ml/wherry/runner"
 	"github.com/wherry-ml/wherry/runner/logfile"
 )
 
-// progress prints a line on stderr for each thing that happens in a run. While
-// nothing does, it says what is awaited: on a terminal in a line that is rewritten,
-// else every half minute.
+// progress prints a line on stderr for each thing that happens in a run, and says
+// every half minute what is awaited while nothing does. On a terminal a tree of the
+// run shows both, and only notes and failures are printed, above it.
 type progress struct {
+	g       *globals
+	tree    *screen.Screen // nil: lines
 	mu      sync.Mutex
 	running map[*dag.Execution]time.Time // since when
-	shown   bool                         // the last line is one that is rewritten
 	last    time.Time                    // when something was printed
 	stop    chan struct{}
 	stopped sync.Once
@@ -42,14 +44,22 @@ type progress struct {
 }
 
 func newProgress(g *globals) *progress {
-	return &progress{
-		out: g.Err, home: g.Home, color: g.colors(g.Err), quiet: g.Quiet, verbose: g.Verbose,
+	p := &progress{
+		g: g, out: g.Err, home: g.Home, color: g.colors(g.Err), quiet: g.Quiet, verbose: g.Verbose,
 		start: time.Now(), last: time.Now(), states: map[*dag.Execution]string{}, known: map[string]bool{}, running: map[*dag.Execution]time.Time{}, stop: make(chan struct{}),
 	}
+	if f := g.terminal(g.Err); f != nil && !g.Quiet {
+		p.tree = screen.New(f, p.color, screen.Reflows(g.Getenv))
+		p.out = p.tree
+	}
+	return p
 }
 
 // goOn counts what an earlier driver has done already.
 func (p *progress) goOn(run *dag.Run, executions []*dag.Execution) {
+	if p.tree != nil {
+		p.tree.Restore(run, executions)
+	}
 	open := 0
 	for _, x := range executions {
 		if !x.Kind.Runs() && x.State != dag.Skipped {
@@ -69,17 +79,19 @@ func (p *progress) goOn(run *dag.Run, executions []*dag.Execution) {
 	}
 }
 
-// await says from now on what is awaited, until close.
-func (p *progress) await() {
+// await shows from now on what is awaited, until close. The logs are those of the
+// backend that the run is on.
+func (p *progress) await(logs screen.Logs) {
 	if p.quiet {
 		return
 	}
-	pause := time.Second
-	if p.color {
-		pause = 200 * time.Millisecond
+	if p.tree != nil {
+		p.g.tree.Store(p.tree)
+		p.tree.Start(logs)
+		return
 	}
 	go func() {
-		ticker := time.NewTicker(pause)
+		ticker := time.NewTicker(time.Second)
 		defer ticker.Stop()
 		for {
 			select {
@@ -92,21 +104,22 @@ func (p *progress) await() {
 	}()
 }
 
-// close ends await.
-func (p *progress) close() {
+// close ends await. The tree makes room for the summary, if there will be one on
+// the same terminal.
+func (p *progress) close(summary bool) {
 	p.stopped.Do(func() { close(p.stop) })
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.clear()
+	if p.tree != nil {
+		p.tree.Close(!summary || p.g.structured() || p.g.terminal(p.g.Out) == nil)
+	}
 }
 
-// quietFor is how long nothing may be printed where lines can't be rewritten.
+// quietFor is how long nothing may be printed.
 const quietFor = 30 * time.Second
 
 func (p *progress) sayAwaited() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if len(p.running) == 0 || !p.color && time.Since(p.last) < quietFor {
+	if len(p.running) == 0 || time.Since(p.last) < quietFor {
 		return
 	}
 	var names []string
@@ -118,21 +131,17 @@ func (p *progress) sayAwaited() {
 	if len(names) > 4 {
 		text += fmt.Sprintf(" and %d more", len(names)-4)
 	}
-	if !p.color {
-		p.line("·", "", text)
-		return
-	}
-	p.clear()
-	fmt.Fprintf(p.out, "\x1b[2m%7.1fs %d/%d   %s\x1b[0m", time.Since(p.start).Seconds(), p.done, p.total, short(text, 90))
-	p.shown = true
+	p.line("·", "", text)
 }
 
-// clear takes the rewritten line away.
-func (p *progress) clear() {
-	if p.shown {
-		fmt.Fprint(p.out, "\r\x1b[2K")
-		p.shown = false
+// terminal returns the terminal that w is, if lines can be redrawn there: not in
+// CI, whose terminals only record.
+func (g *globals) terminal(w io.Writer) *os.File {
+	f, ok := w.(*os.File)
+	if ci := g.Getenv("CI"); !ok || g.Getenv("TERM") == "dumb" || ci != "" && ci != "false" || !term.IsTerminal(int(f.Fd())) {
+		return nil
 	}
+	return f
 }
 
 // colors reports whether w is a terminal whose user wants colours.
@@ -147,12 +156,31 @@ func (p *progress) observe(e dag.Event) {
 	defer p.mu.Unlock()
 	switch {
 	case p.quiet, e.Detail && !p.verbose:
+	case p.tree != nil:
+		p.onTree(e)
+	case e.Items > 0:
 	case e.Note != "":
 		p.line("·", "", e.Note)
 	case e.Execution != nil:
 		p.execution(e.Execution)
 	default:
 		p.run(e.Run)
+	}
+}
+
+// onTree shows an event in the tree. What a person has to read, or may want to read
+// again, is printed as well.
+func (p *progress) onTree(e dag.Event) {
+	p.tree.Observe(e)
+	switch x := e.Execution; {
+	case x == nil && e.Note != "":
+		p.line("·", "", e.Note)
+	case x == nil:
+		if e.Run.State == dag.Canceling {
+			p.run(e.Run)
+		}
+	case x.State == dag.Failed && e.Note == "" && e.Items == 0:
+		p.execution(x)
 	}
 }
 
@@ -221,10 +249,13 @@ func (p *progress) execution(x *dag.Execution) {
 
 // line prints one event with the seconds since the start and how far the run is.
 func (p *progress) line(mark, color, text string) {
-	p.clear()
 	p.last = time.Now()
 	if p.color && color != "" {
 		mark, text = "\x1b["+color+"m"+mark, text+"\x1b[0m"
+	}
+	if p.tree != nil { // it says how far the run is
+		fmt.Fprintf(p.out, "%s %s\n", mark, text)
+		return
 	}
 	fmt.Fprintf(p.out, "%7.1fs %d/%d %s %s\n", time.Since(p.start).Seconds(), p.done, p.total, mark, text)
 }

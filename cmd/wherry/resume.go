@@ -57,10 +57,10 @@ func (g *globals) resume(ctx context.Context, ref string) error {
 
 // drive drives a run to its end and prints the result. The caller holds its lock.
 func (g *globals) drive(ctx context.Context, driver *dag.Driver, lock *runLock, id string, p *progress) error {
-	p.await()
+	p.await(driver.Backend.Logs)
 	driver.Beat = lock.beat
 	run, executions, err := driver.Drive(ctx, id)
-	p.close()
+	p.close(err == nil)
 	if is[*dag.TakenOverError](err) {
 		return err
 	}

@@ -6,8 +6,11 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync/atomic"
 
 	"github.com/spf13/cobra"
+
+	"github.com/wherry-ml/wherry/cmd/wherry/screen"
 )
 
 // globals is what every command is given: streams, the flags that all share, and
@@ -16,13 +19,16 @@ type globals struct {
 	In       io.Reader
 	Out, Err io.Writer
 	Kill     <-chan struct{}
-	Getenv   func(string) string
+	// SharesTerminal is set while a shell of ours reads Ctrl-C from the same terminal.
+	SharesTerminal *atomic.Bool
+	Getenv         func(string) string
 
 	Output  string // text, wide, json or yaml
 	Quiet   bool
 	Verbose bool
 	Home    string // WHERRY_HOME, absolute
 
+	tree   atomic.Pointer[screen.Screen] // that was on Err last: notes go above it
 	opened opened
 }
 
@@ -31,8 +37,8 @@ func newRootCmd(g *globals) *cobra.Command {
 		Use:   "wherry",
 		Short: "Run ML pipelines as containers on one machine",
 		Long: `Wherry runs machine-learning pipelines as containers on one machine, from the
-files that Kubeflow users already have: compiled Kubeflow pipelines (IR YAML) and
-kind: Pipeline with a workflowSpec. No cluster, no account.`,
+files that Kubeflow users already have: Kubeflow pipelines (the .py, or compiled
+to IR YAML) and kind: Pipeline with a workflowSpec. No cluster, no account.`,
 		Example: `  wherry init                        # write a starter pipeline
   wherry run pipeline.yaml -p lr=0.1 # run it
   wherry get runs                    # what ran
@@ -56,8 +62,9 @@ kind: Pipeline with a workflowSpec. No cluster, no account.`,
 		return &usageError{msg: err.Error(), mend: c.CommandPath() + " --help"}
 	})
 	cmd.AddCommand(
-		newRunCmd(g), newResumeCmd(g), newGetCmd(g), newDescribeCmd(g), newLogsCmd(g),
-		newCancelCmd(g), newLineageCmd(g), newDoctorCmd(g), newInitCmd(g), newVersionCmd(g),
+		newRunCmd(g), newResumeCmd(g), newRerunCmd(g), newGetCmd(g), newDescribeCmd(g), newLogsCmd(g),
+		newCancelCmd(g), newExplainCmd(g), newDiffCmd(g), newDebugCmd(g), newLineageCmd(g), newDoctorCmd(g), newGCCmd(g),
+		newDeleteCmd(g), newInitCmd(g), newVersionCmd(g),
 	)
 	for _, c := range cmd.Commands() {
 		c.Args = usageArgs(c.Args)

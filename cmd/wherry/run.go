@@ -32,8 +32,8 @@ type runFlags struct {
 	network     string
 	python      pythonFlags
 	maxParallel int
-	cache       bool
-	noCache     bool
+	cache       cacheFlags
+	from        []string
 	noLayers    bool
 	dryRun      bool
 	detach      bool
@@ -54,6 +54,7 @@ in a folder above it, says what image names mean here, what is mounted, and more
   wherry run pipeline.yaml -p learning_rate=0.1 -v ./src:/app:ro
   wherry run pipeline.py                  # compiled with your kfp
   wherry run steps.py --component train -p epochs=3
+  wherry run pipeline.yaml --from train   # train and what follows, cached or not
   wherry run pipeline.yaml --dry-run
   wherry run pipeline.yaml -o json | jq .run.outputs`,
 		Args: cobra.ExactArgs(1),
@@ -73,13 +74,21 @@ in a folder above it, says what image names mean here, what is mounted, and more
 	fl.StringVar(&f.platform, "platform", "", "`OS/ARCH` of the images, such as linux/amd64")
 	fl.StringVar(&f.network, "network", "on", "`MODE` of the steps' network: on or none")
 	fl.IntVar(&f.maxParallel, "max-parallel", 0, "run at most `N` steps at once (0: as many as fit)")
-	fl.BoolVar(&f.cache, "cache", false, "use the cache, whatever the file says")
-	fl.BoolVar(&f.noCache, "no-cache", false, "run every step, cached or not")
+	f.cache.add(fl)
+	fl.StringArrayVar(&f.from, "from", nil, "run `TASK` and all that depends on it anew, cached or not (repeatable)")
 	fl.BoolVar(&f.noLayers, "no-layers", false, "run commands as they are written: a step that installs packages does so every time")
 	fl.BoolVar(&f.dryRun, "dry-run", false, "read, check and print the plan; needs no engine and changes nothing")
 	f.python.add(fl)
 	fl.BoolVarP(&f.detach, "detach", "d", false, "go on in the background and print the run's id")
 	return cmd
+}
+
+// noteMayNeed says which secrets and config maps a step would miss if a condition
+// or a loop came to it.
+func noteMayNeed(run *dag.Run) {
+	if err := dag.MayNeed(run); err != nil {
+		run.Pipeline.Notes = append(run.Pipeline.Notes, "may need: "+err.Error()+"; try: "+hintText(err))
+	}
 }
 
 func (g *globals) runPipeline(ctx context.Context, f runFlags) error {
@@ -88,11 +97,23 @@ func (g *globals) runPipeline(ctx context.Context, f runFlags) error {
 		return err
 	}
 	if f.dryRun {
-		if err := dag.CheckGiven(job.run); err != nil {
-			job.run.Pipeline.Notes = append(job.run.Pipeline.Notes, "needs: "+err.Error()+"; try: "+hintText(err))
-		}
-		return g.printPlan(job)
+		return g.showPlan(job)
 	}
+	return g.startRun(ctx, job, f.detach)
+}
+
+// showPlan prints what a run would do.
+func (g *globals) showPlan(job *job) error {
+	if err := dag.CheckGiven(job.run); err != nil {
+		job.run.Pipeline.Notes = append(job.run.Pipeline.Notes, "needs: "+err.Error()+"; try: "+hintText(err))
+	}
+	noteMayNeed(job.run)
+	return g.printPlan(job)
+}
+
+// startRun checks a prepared run against what is there to run it, stores it, and
+// drives it to its end.
+func (g *globals) startRun(ctx context.Context, job *job, detach bool) error {
 	run := job.run
 	p := newProgress(g)
 	driver, q, err := g.driver(ctx, run.ID, run.Options, p.observe)
@@ -108,6 +129,7 @@ func (g *globals) runPipeline(ctx context.Context, f runFlags) error {
 	if err := dag.CheckGiven(run); err != nil {
 		return &usageError{msg: err.Error(), mend: hintText(err)}
 	}
+	noteMayNeed(run)
 	if !driver.Backend.Features().Isolation { // the path of containers can't be had
 		run.Options.Workspace = filepath.Join(g.Home, "runs", run.ID, "workspace")
 	}
@@ -121,7 +143,7 @@ func (g *globals) runPipeline(ctx context.Context, f runFlags) error {
 		g.note("note: " + strings.ReplaceAll(strings.TrimSpace(n), "\n", "\n      "))
 	}
 	if !driver.Backend.Features().Limits && hasLimits(run.Pipeline) {
-		g.note("note: the " + f.backend + " backend can't enforce CPU and memory limits; they only count for the queue")
+		g.note("note: the " + run.Options.Backend + " backend can't enforce CPU and memory limits; they only count for the queue")
 	}
 	g.nameInterrupted(ctx)
 	if err := reclaim(ctx, driver.Backend, q); err != nil {
@@ -135,7 +157,7 @@ func (g *globals) runPipeline(ctx context.Context, f runFlags) error {
 	if err := driver.Store.CreateRun(ctx, run); err != nil {
 		return err
 	}
-	if f.detach {
+	if detach {
 		return g.detach(run.ID, lock)
 	}
 	return g.drive(ctx, driver, lock, run.ID, p)
@@ -150,8 +172,8 @@ type job struct {
 
 // prepareRun reads and checks everything that a run is made of.
 func (g *globals) prepareRun(ctx context.Context, f runFlags) (*job, error) {
-	if f.cache && f.noCache {
-		return nil, &usageError{msg: "--cache and --no-cache exclude each other"}
+	if err := f.cache.check(); err != nil {
+		return nil, err
 	}
 	if !slices.Contains(backendNames, f.backend) {
 		return nil, &usageError{msg: fmt.Sprintf("unknown backend %q", f.backend), mend: "--backend docker or --backend process"}
@@ -169,6 +191,9 @@ func (g *globals) prepareRun(ctx context.Context, f runFlags) (*job, error) {
 		return nil, err
 	}
 	options.Images = aliases(l.pipeline, proj)
+	if err := steer(l.pipeline, &options, f.cache.tasks, f.from); err != nil {
+		return nil, err
+	}
 	parameters, err := bindParameters(l.pipeline, f, proj)
 	if err != nil {
 		return nil, err
@@ -186,13 +211,7 @@ func (g *globals) prepareRun(ctx context.Context, f runFlags) (*job, error) {
 
 // runOptions merges wherry.yaml and flags; flags win.
 func runOptions(f runFlags, proj *project) (dag.RunOptions, []string, error) {
-	o := dag.RunOptions{Backend: f.backend, MaxParallel: f.maxParallel, Platform: f.platform, Trust: proj.Trust, NoLayers: f.noLayers}
-	switch {
-	case f.cache:
-		o.Cache = dag.CacheOn
-	case f.noCache:
-		o.Cache = dag.CacheOff
-	}
+	o := dag.RunOptions{Backend: f.backend, MaxParallel: f.maxParallel, Platform: f.platform, Trust: proj.Trust, NoLayers: f.noLayers, Cache: f.cache.mode()}
 	switch f.network {
 	case "on":
 	case "none":

@@ -1,11 +1,14 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"path/filepath"
+	"slices"
 	"strings"
 	"text/tabwriter"
+	"time"
 
 	"github.com/wherry-ml/wherry/artifact"
 	"github.com/wherry-ml/wherry/dag"
@@ -23,13 +26,14 @@ func (g *globals) printResult(run *dag.Run, executions []*dag.Execution, p *prog
 			return err
 		}
 	} else {
-		printSummary(g.Out, run, executions)
+		ctx := context.Background() // the run may have been canceled
+		printSummary(g.Out, run, executions, g.savedTime(ctx, run, executions))
 	}
 	switch run.State {
 	case dag.Succeeded:
 		return nil
 	case dag.Canceled:
-		return &workError{state: run.State, msg: fmt.Sprintf("run %s was canceled", run.Name)}
+		return &workError{state: run.State, msg: fmt.Sprintf("run %s was canceled", run.Name), mend: "run it again: what is done comes from the cache"}
 	}
 	msg, mend, hinted := strings.Cut(run.Error, "; try: ")
 	if !hinted {
@@ -42,66 +46,61 @@ func (g *globals) printResult(run *dag.Run, executions []*dag.Execution, p *prog
 }
 
 func failureMend(run *dag.Run, executions []*dag.Execution) string {
-	for _, x := range executions {
+	for _, x := range treeOrder(executions) { // as the error, which names the first one
 		if x.State == dag.Failed && x.Kind.Runs() && len(x.Attempts) > 0 {
-			return fmt.Sprintf("wherry logs %s/%s", run.ID, x.Path)
+			return fmt.Sprintf("wherry logs %[1]s/%[2]s; wherry debug %[1]s/%[2]s opens a shell there", run.ID, x.Path)
 		}
 	}
 	return "wherry describe " + run.ID
 }
 
-// printSummary prints a run's tasks, outputs, metrics and artifacts.
-func printSummary(out io.Writer, run *dag.Run, executions []*dag.Execution) {
-	fmt.Fprintf(out, "\n%s  %s  in %s  (run %s)\n\n", run.Pipeline.Name, run.State, span(run.Started, run.Ended), run.ID)
-	printTasks(out, executions)
-	if names := sortedNames(run.Outputs.Parameters); len(names) > 0 {
-		fmt.Fprintln(out, "\noutputs")
-		for _, name := range names {
-			fmt.Fprintf(out, "  %s = %s\n", name, short(dag.FormatValue(run.Outputs.Parameters[name]), 200))
-		}
+// printSummary prints a run's tasks, what took long, outputs, metrics and artifacts.
+// Saved is how long what it took from the cache took when it ran.
+func printSummary(out io.Writer, run *dag.Run, executions []*dag.Execution, saved time.Duration) {
+	fmt.Fprintf(out, "\n%s  %s  in %s  (run %s)\n", run.Pipeline.Name, run.State, span(run.Started, run.Ended), run.ID)
+	printTasks(out, run, executions, saved)
+	printSlowest(out, run, executions)
+	c := &capped{out: out, title: "outputs", more: "wherry run -o json"}
+	for _, name := range sortedNames(run.Outputs.Parameters) {
+		c.printf("  %s = %s\n", name, short(dag.FormatValue(run.Outputs.Parameters[name]), 200))
 	}
+	c.close()
+	tasks := "wherry describe " + run.ID + "/TASK"
 	if len(run.Outputs.Parameters) == 0 {
-		printTaskOutputs(out, executions)
+		printTaskOutputs(&capped{out: out, title: "outputs", more: tasks}, executions)
 	}
-	printMetrics(out, executions)
-	printArtifacts(out, executions)
+	printMetrics(&capped{out: out, title: "metrics", more: tasks}, executions)
+	w := tabwriter.NewWriter(out, 0, 4, 2, ' ', 0)
+	printArtifacts(&capped{out: w, title: "artifacts", more: "wherry get artifacts " + run.ID}, executions)
+	w.Flush()
 }
 
-func printTasks(out io.Writer, executions []*dag.Execution) {
-	w := tabwriter.NewWriter(out, 0, 4, 2, ' ', 0)
-	fmt.Fprintln(w, "TASK\tSTATE\tTIME\tATTEMPTS\tWHY")
-	for _, x := range treeOrder(executions) {
-		state := string(x.State)
-		if x.Cached {
-			state += " (cached)"
-		}
-		why := x.Reason
-		if x.Error != "" {
-			why, _, _ = strings.Cut(x.Error, "\n") // the lines after it were shown as it failed
-		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%s\n", x.Path, state, span(x.Started, x.Ended), x.Tries(), short(why, 90))
+// savedTime is for a summary only: without it, it just says less.
+func (g *globals) savedTime(ctx context.Context, run *dag.Run, executions []*dag.Execution) time.Duration {
+	db, err := g.database(ctx)
+	if err != nil || !slices.ContainsFunc(executions, func(x *dag.Execution) bool { return x.Cached }) {
+		return 0
 	}
-	w.Flush()
+	saved, _ := db.SavedTime(ctx, run.ID)
+	return saved
 }
 
 // printTaskOutputs prints what tasks handed on, of a pipeline without outputs of
 // its own.
-func printTaskOutputs(out io.Writer, executions []*dag.Execution) {
-	title := "\noutputs\n"
+func printTaskOutputs(out *capped, executions []*dag.Execution) {
 	for _, x := range executions {
 		if !x.Kind.Runs() {
 			continue
 		}
 		for _, name := range sortedNames(x.Outputs.Parameters) {
-			fmt.Fprintf(out, "%s  %s/%s = %s\n", title, x.Path, name, short(dag.FormatValue(x.Outputs.Parameters[name]), 160))
-			title = ""
+			out.printf("  %s/%s = %s\n", x.Path, name, short(dag.FormatValue(x.Outputs.Parameters[name]), 160))
 		}
 	}
+	out.close()
 }
 
 // printMetrics prints the numbers that steps logged as metrics.
-func printMetrics(out io.Writer, executions []*dag.Execution) {
-	title := "\nmetrics\n"
+func printMetrics(out *capped, executions []*dag.Execution) {
 	for _, x := range executions {
 		for _, name := range sortedNames(x.Outputs.Artifacts) {
 			for _, a := range x.Outputs.Artifacts[name] {
@@ -109,32 +108,28 @@ func printMetrics(out io.Writer, executions []*dag.Execution) {
 					continue
 				}
 				for _, k := range sortedNames(a.Metadata) {
-					fmt.Fprintf(out, "%s  %s  %s = %s\n", title, x.Path, k, dag.FormatValue(a.Metadata[k]))
-					title = ""
+					out.printf("  %s  %s = %s\n", x.Path, k, dag.FormatValue(a.Metadata[k]))
 				}
 			}
 		}
 	}
+	out.close()
 }
 
-func printArtifacts(out io.Writer, executions []*dag.Execution) {
-	w := tabwriter.NewWriter(out, 0, 4, 2, ' ', 0)
-	title := "\nartifacts\n"
+func printArtifacts(out *capped, executions []*dag.Execution) {
 	for _, x := range executions {
 		if !x.Kind.Runs() {
 			continue
 		}
 		for _, name := range sortedNames(x.Outputs.Artifacts) {
 			for _, a := range x.Outputs.Artifacts[name] {
-				if a.Digest == "" || x.Inputs.Has(a.ID) {
-					continue
+				if a.Digest != "" && !x.Inputs.Has(a.ID) {
+					out.printf("  %s/%s\t%s\t%s\n", x.Path, name, typeWord(a.Type), a.URI)
 				}
-				fmt.Fprintf(w, "%s  %s/%s\t%s\t%s\n", title, x.Path, name, typeWord(a.Type), a.URI)
-				title = ""
 			}
 		}
 	}
-	w.Flush()
+	out.close()
 }
 
 func typeWord(title string) string {

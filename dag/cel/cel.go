@@ -1,6 +1,7 @@
 package cel
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -17,27 +18,29 @@ const (
 	// MaxSize is the length in bytes of the longest expression that is read.
 	MaxSize = 64 << 10
 	// maxCost bounds one evaluation: about that many operations, or ten times as
-	// many bytes of text looked at. It is near a second of one core.
-	maxCost = 10_000_000
+	// many bytes of text looked at. It is near a tenth of a second of one core.
+	maxCost = 1_000_000
 	// maxRegexp is the size in instructions of the largest pattern of matches().
 	maxRegexp = 10_000
 )
 
 // A value is nil, bool, int64, float64, string, []any or map[string]any.
 
-// Evaluator evaluates conditions and selectors. It holds nothing: the zero value
-// is ready, and safe for concurrent use. Errors say what went wrong; the expression
-// is the caller's to name.
-type Evaluator struct{}
+// Evaluator evaluates conditions and selectors. The zero value is ready, and safe
+// for concurrent use. Errors say what went wrong; the expression is the caller's to
+// name.
+type Evaluator struct {
+	cost uint64 // that bounds one evaluation; 0: maxCost
+}
 
 // Condition evaluates a trigger policy's condition. It sees inputs, the task's
 // input parameters by name, as inputs.parameter_values; one that is missing is an
 // error where it is asked for. So is a result that is neither true nor false.
-func (Evaluator) Condition(text string, inputs map[string]any) (bool, error) {
+func (v Evaluator) Condition(text string, inputs map[string]any) (bool, error) {
 	if inputs == nil {
 		inputs = map[string]any{}
 	}
-	out, err := evaluate(conditions, text, map[string]any{"inputs.parameter_values": inputs})
+	out, err := v.evaluate(conditions, text, map[string]any{"inputs.parameter_values": inputs})
 	if err != nil {
 		return false, err
 	}
@@ -51,7 +54,7 @@ func (Evaluator) Condition(text string, inputs map[string]any) (bool, error) {
 // Select evaluates a parameterExpressionSelector over value. string_value is
 // always there, the value as text; of number_value, bool_value, list_value,
 // struct_value and null_value only the one of the value's own type.
-func (Evaluator) Select(text string, value any) (any, error) {
+func (v Evaluator) Select(text string, value any) (any, error) {
 	s, err := formatValue(value)
 	if err != nil {
 		return nil, err
@@ -69,7 +72,7 @@ func (Evaluator) Select(text string, value any) (any, error) {
 	case map[string]any:
 		vars["struct_value"] = value
 	}
-	out, err := evaluate(selectors, text, vars)
+	out, err := v.evaluate(selectors, text, vars)
 	if err != nil {
 		return nil, err
 	}
@@ -145,7 +148,7 @@ func compile(env func() (*cel.Env, error), text string) (*cel.Ast, error) {
 	return nil, first
 }
 
-func evaluate(env func() (*cel.Env, error), text string, vars map[string]any) (ref.Val, error) {
+func (v Evaluator) evaluate(env func() (*cel.Env, error), text string, vars map[string]any) (ref.Val, error) {
 	ast, err := compile(env, text)
 	if err != nil {
 		return nil, err
@@ -154,7 +157,7 @@ func evaluate(env func() (*cel.Env, error), text string, vars map[string]any) (r
 	if err != nil {
 		return nil, err
 	}
-	program, err := e.Program(ast, cel.CostLimit(maxCost),
+	program, err := e.Program(ast, cel.CostLimit(cmp.Or(v.cost, maxCost)),
 		cel.CostTrackerOptions(cost.OverloadTracker("parse_json", parseCost)))
 	if err != nil {
 		return nil, err

@@ -2,6 +2,7 @@ package kfp
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/wherry-ml/wherry/dag"
 	"github.com/wherry-ml/wherry/dag/cel"
@@ -56,6 +57,9 @@ func (t *taskTranslator) runtimeValue(name, about string, v *valueOrRuntimeParam
 
 func (t *taskTranslator) constant(name, about string, v any, pos source.Pos) (*dag.Source, error) {
 	s, _ := v.(string)
+	if strings.Contains(s, "{{channel:") {
+		t.out.Notes = append(t.out.Notes, fmt.Sprintf("%s:%d: %s holds \"{{channel:…}}\", where the kfp SDK could not put a list or dict into an f-string: hand the value over as an input of its own", t.file.Name, pos.Line, about))
+	}
 	if parts, _ := split(s, t.known); !hasRef(parts) {
 		typ, err := t.typeOf(name)
 		if err == nil && typ != dag.TypeString { // which takes any value as text

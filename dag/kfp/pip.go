@@ -1,6 +1,7 @@
 package kfp
 
 import (
+	"regexp"
 	"slices"
 	"strings"
 
@@ -13,9 +14,10 @@ var silentOptions = []string{
 	"--no-input", "--no-warn-conflicts", "--no-color",
 }
 
-// plainOptions are options without a value that a layer can honour.
+// plainOptions are options without a value that a layer can honour. -U is none: it
+// asks for what is the newest at each start.
 var plainOptions = []string{
-	"--no-deps", "--pre", "-U", "--upgrade", "--force-reinstall", "-I", "--ignore-installed", "--no-build-isolation",
+	"--no-deps", "--pre", "--force-reinstall", "-I", "--ignore-installed", "--no-build-isolation",
 	"--use-pep517", "--prefer-binary", "--no-index", "--require-hashes", "--break-system-packages", "--ignore-requires-python",
 	"--no-compile", "--compile",
 }
@@ -29,8 +31,8 @@ func takesValue(option string) bool {
 }
 
 // plainInstall returns pip's arguments without the silent ones; false where one
-// can't be honoured away from the step: an unknown option, or a path, which a
-// mount may bring.
+// can't be honoured away from the step: an unknown option, a path, which a mount may
+// bring, or the branch of a repository, which moves.
 func plainInstall(args []string) (out []string, ok bool) {
 	packages := 0
 	for i := 0; i < len(args); i++ {
@@ -45,7 +47,7 @@ func plainInstall(args []string) (out []string, ok bool) {
 		case takesValue(w) && i+1 < len(args) && !isPath(args[i+1]):
 			i++
 			out = append(out, w, args[i])
-		case strings.HasPrefix(w, "-") || w == "" || isPath(w):
+		case strings.HasPrefix(w, "-") || w == "" || isPath(w) || moves(w):
 			return nil, false
 		default:
 			packages++
@@ -53,6 +55,25 @@ func plainInstall(args []string) (out []string, ok bool) {
 		}
 	}
 	return out, packages > 0
+}
+
+// vcsForm is a requirement from a repository; its revision is after the last @ of the
+// path.
+var vcsForm = regexp.MustCompile(`^(?:[^@]*@\s*)?(?:git|hg|svn|bzr)\+[A-Za-z0-9+.-]+:(.*)$`)
+
+// commitForm is a whole commit: nothing else of a repository stays what it is.
+var commitForm = regexp.MustCompile(`@(?:[0-9a-f]{40}|[0-9a-f]{64})$`)
+
+// moves reports whether a requirement names a branch or a tag of a repository, or
+// nothing of it.
+func moves(w string) bool {
+	m := vcsForm.FindStringSubmatch(strings.TrimSpace(w))
+	if m == nil {
+		return false
+	}
+	at, _, _ := strings.Cut(m[1], "#")
+	at, _, _ = strings.Cut(at, ";") // a marker
+	return !commitForm.MatchString(strings.TrimSpace(at))
 }
 
 // isPath reports whether a package or a value names a file or a folder.

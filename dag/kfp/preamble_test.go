@@ -21,6 +21,8 @@ const (
 	thenRun   = " && \"$0\" \"$@\"\n"
 )
 
+const commit = "0123456789abcdef0123456789abcdef01234567"
+
 var typingWord = strings.Trim(typing, "'")
 
 func readPreamble(script string) (preamble, bool) {
@@ -56,8 +58,10 @@ func TestPreamble(t *testing.T) {
 		{"version 1", "(PIP_DISABLE_PIP_VERSION_CHECK=1 " + pipWords + "'a==1' 'b' || PIP_DISABLE_PIP_VERSION_CHECK=1 " + pipWords + "'a==1' 'b' --user) && \"$0\" \"$@\"",
 			[][]string{{"a==1", "b"}}, false},
 		{"double quotes, as repr writes them", ensurePip + noCheck + pipWords + `"a!=2; python_version<'3.9'"` + thenRun, [][]string{{"a!=2; python_version<'3.9'"}}, false},
-		{"git", ensurePip + noCheck + pipWords + "'git+https://h.example/r@refs/pull/1/merge#egg=kfp&subdirectory=sdk' '--no-deps'" + thenRun,
-			[][]string{{"git+https://h.example/r@refs/pull/1/merge#egg=kfp&subdirectory=sdk", "--no-deps"}}, false},
+		{"a commit", ensurePip + noCheck + pipWords + "'git+https://h.example/r@" + commit + "#egg=kfp&subdirectory=sdk' '--no-deps'" + thenRun,
+			[][]string{{"git+https://h.example/r@" + commit + "#egg=kfp&subdirectory=sdk", "--no-deps"}}, false},
+		{"a commit of a name", ensurePip + noCheck + pipWords + `'x @ git+ssh://git@h.example/r@` + commit + `; python_version>"3"'` + thenRun,
+			[][]string{{"x @ git+ssh://git@h.example/r@" + commit + `; python_version>"3"`}}, false},
 		{"url of a wheel", ensurePip + noCheck + pipWords + "'torch @ https://h.example/torch-2.whl'" + thenRun, [][]string{{"torch @ https://h.example/torch-2.whl"}}, false},
 		{"marker with a slash", ensurePip + noCheck + pipWords + `'a; sys_platform != "x/y"'` + thenRun, [][]string{{`a; sys_platform != "x/y"`}}, false},
 		{"pip by its own name", "pip3 install -q six && pip install 'a' && python -m pip install b && \"$0\" \"$@\"", [][]string{{"six"}, {"a"}, {"b"}}, false},
@@ -97,6 +101,13 @@ func TestNoPreamble(t *testing.T) {
 		"another variable":        "PIP_INDEX_URL=https://x.example python3 -m pip install six" + thenRun,
 		"output sent away":        noCheck + pipWords + "six > /dev/null" + thenRun,
 		"a quote that never ends": noCheck + pipWords + "'six" + thenRun,
+		"the newest":              noCheck + pipWords + "-U six" + thenRun,
+		"the newest, in full":     noCheck + pipWords + "six --upgrade" + thenRun,
+		"a branch":                noCheck + pipWords + "'git+https://h.example/r@main'" + thenRun,
+		"a merge":                 noCheck + pipWords + "'git+https://h.example/r@refs/pull/1/merge#egg=kfp&subdirectory=sdk'" + thenRun,
+		"no branch":               noCheck + pipWords + "'x @ git+https://h.example/r'" + thenRun,
+		"a user, no branch":       noCheck + pipWords + "'x @ git+ssh://git@h.example/r'" + thenRun,
+		"a short commit":          noCheck + pipWords + "'x@git+https://h.example/r@" + commit[:12] + "'" + thenRun,
 		"version 1, with others":  "(pip install a || pip install b --user)" + thenRun,
 	} {
 		if p, ok := readPreamble(script); ok {

@@ -215,8 +215,8 @@ func TestBombs(t *testing.T) {
 		{"deep list", "any: " + strings.Repeat("[", 600) + strings.Repeat("]", 600), "collections nest deeper than 500"},
 		{"deep blocks", "any:\n  " + strings.Repeat("- ", 600) + "x", "collections nest deeper than 500"},
 		{"deep fields", strings.Repeat("{inner: ", 600) + "{}" + strings.Repeat("}", 600), "collections nest deeper than 500"},
-		{"long text", "on: " + strings.Repeat("x", 30<<20), `"on" must be true or false, not "` + strings.Repeat("x", 40) + `…"`},
-		{"long name", "? " + strings.Repeat("x", 30<<20) + "\n: 1", `unknown field "` + strings.Repeat("x", 80) + `…"`},
+		{"long text", "on: " + strings.Repeat("x", 3<<20), `"on" must be true or false, not "` + strings.Repeat("x", 40) + `…"`},
+		{"long name", "? " + strings.Repeat("x", 3<<20) + "\n: 1", `unknown field "` + strings.Repeat("x", 80) + `…"`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var before, after runtime.MemStats

@@ -25,6 +25,11 @@ const (
 // packedName is the file of an archive that is the pipeline, whatever lies beside it.
 const packedName = "pipeline.yaml"
 
+// limits bound what is unpacked, in bytes.
+type limits struct{ file, unpacked int64 }
+
+var usual = limits{MaxSize, maxUnpacked}
+
 // ReadPackage reads a file as Read does, or the pipeline in it where it is a
 // package as Kubeflow takes them: a zip file, a tar file, compressed or not, or one
 // compressed text. The content says which it is, never the name. The File is then
@@ -34,18 +39,18 @@ func ReadPackage(path string) (*File, error) {
 	if err != nil {
 		return nil, err
 	}
-	return unpack(path, content)
+	return usual.unpack(path, content)
 }
 
 // unpack returns the pipeline that is packed in content, or is content itself.
-func unpack(name string, content []byte) (*File, error) {
+func (l limits) unpack(name string, content []byte) (*File, error) {
 	switch {
 	case bytes.HasPrefix(content, []byte("PK\x03\x04")), bytes.HasPrefix(content, []byte("PK\x05\x06")):
-		return unzip(name, content)
+		return l.unzip(name, content)
 	case bytes.HasPrefix(content, []byte("\x1f\x8b")):
-		return gunzip(name, content)
+		return l.gunzip(name, content)
 	case isTar(content):
-		return untar(name, "tar", func() (io.Reader, error) { return bytes.NewReader(content), nil })
+		return l.untar(name, "tar", func() (io.Reader, error) { return bytes.NewReader(content), nil })
 	}
 	return newFile(name, content)
 }
@@ -55,14 +60,14 @@ func isTar(head []byte) bool {
 	return len(head) >= 512 && string(head[257:262]) == "ustar"
 }
 
-func unzip(name string, content []byte) (*File, error) {
+func (l limits) unzip(name string, content []byte) (*File, error) {
 	// The directory's own count can't be trusted, and each entry costs memory.
 	if bytes.Count(content, []byte("PK\x01\x02")) > maxEntries {
 		return nil, tooMany(name)
 	}
 	r, err := zip.NewReader(bytes.NewReader(content), int64(len(content)))
 	if err != nil && !errors.Is(err, zip.ErrInsecurePath) { // nothing is written anywhere
-		return nil, broken(name, "zip", err)
+		return nil, l.broken(name, "zip", err)
 	}
 	names := make([]string, 0, len(r.File))
 	for _, f := range r.File {
@@ -77,36 +82,36 @@ func unzip(name string, content []byte) (*File, error) {
 	}
 	entry, err := r.File[i].Open()
 	if err != nil {
-		return nil, broken(name, "zip", err)
+		return nil, l.broken(name, "zip", err)
 	}
 	defer entry.Close()
-	return readEntry(name, names[i], "zip", entry)
+	return l.readEntry(name, names[i], "zip", entry)
 }
 
-func gunzip(name string, content []byte) (*File, error) {
+func (l limits) gunzip(name string, content []byte) (*File, error) {
 	open := func() (io.Reader, error) {
 		r, err := gzip.NewReader(bytes.NewReader(content))
-		return &bounded{r: r, left: maxUnpacked}, err
+		return &bounded{r: r, left: l.unpacked}, err
 	}
 	r, err := open()
 	if err != nil {
-		return nil, broken(name, "gzip", err)
+		return nil, l.broken(name, "gzip", err)
 	}
 	head := make([]byte, 512)
 	n, err := io.ReadFull(r, head)
 	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
-		return nil, broken(name, "gzip", err)
+		return nil, l.broken(name, "gzip", err)
 	}
 	if isTar(head[:n]) {
-		return untar(name, "tar.gz", open)
+		return l.untar(name, "tar.gz", open)
 	}
 	plain := strings.TrimSuffix(filepath.Base(name), ".gz")
-	return readEntry(name, plain, "gzip", io.MultiReader(bytes.NewReader(head[:n]), r))
+	return l.readEntry(name, plain, "gzip", io.MultiReader(bytes.NewReader(head[:n]), r))
 }
 
 // untar goes through the archive twice, because which file it is may depend on the
 // last one.
-func untar(name, kind string, open func() (io.Reader, error)) (*File, error) {
+func (l limits) untar(name, kind string, open func() (io.Reader, error)) (*File, error) {
 	var names []string
 	err := eachFile(open, func(entry string, _ io.Reader) (bool, error) {
 		if names = append(names, entry); len(names) > maxEntries {
@@ -115,7 +120,7 @@ func untar(name, kind string, open func() (io.Reader, error)) (*File, error) {
 		return true, nil
 	})
 	if err != nil {
-		return nil, broken(name, kind, err)
+		return nil, l.broken(name, kind, err)
 	}
 	at, err := choose(name, names)
 	if err != nil {
@@ -127,11 +132,11 @@ func untar(name, kind string, open func() (io.Reader, error)) (*File, error) {
 			return true, nil
 		}
 		var err error
-		file, err = readEntry(name, entry, kind, r)
+		file, err = l.readEntry(name, entry, kind, r)
 		return false, err
 	})
 	if err != nil {
-		return nil, broken(name, kind, err)
+		return nil, l.broken(name, kind, err)
 	}
 	return file, nil
 }
@@ -198,13 +203,13 @@ func choose(name string, names []string) (int, error) {
 }
 
 // readEntry reads the file of an archive that was chosen.
-func readEntry(name, entry, kind string, r io.Reader) (*File, error) {
-	text, err := io.ReadAll(io.LimitReader(r, MaxSize+1))
+func (l limits) readEntry(name, entry, kind string, r io.Reader) (*File, error) {
+	text, err := io.ReadAll(io.LimitReader(r, l.file+1))
 	if err != nil {
-		return nil, broken(name, kind, err)
+		return nil, l.broken(name, kind, err)
 	}
-	if len(text) > MaxSize {
-		return nil, &Error{File: inside(name, entry), Msg: fmt.Sprintf("holds more than the %d MiB that are read", MaxSize>>20)}
+	if int64(len(text)) > l.file {
+		return nil, &Error{File: inside(name, entry), Msg: fmt.Sprintf("holds more than the %d MiB that are read", l.file>>20)}
 	}
 	return newFile(inside(name, entry), text)
 }
@@ -225,12 +230,12 @@ func printable(text string) string {
 
 // broken is the error for an archive that can't be read; what is an *Error already
 // stays as it is.
-func broken(name, kind string, err error) error {
+func (l limits) broken(name, kind string, err error) error {
 	if e, ok := errors.AsType[*Error](err); ok {
 		return e
 	}
 	if errors.Is(err, errTooMuch) {
-		return tooMuch(name)
+		return l.tooMuch(name)
 	}
 	msg := strings.Map(visible, strings.ToValidUTF8(err.Error(), "?"))
 	return (&Error{File: name, Msg: fmt.Sprintf("is no sound %s file: %s", kind, msg)}).WithMend("pack the pipeline again, or run the compiled YAML itself")
@@ -240,8 +245,8 @@ func tooMany(name string) error {
 	return &Error{File: name, Msg: fmt.Sprintf("holds more than %d files", maxEntries), Mend: "pack only the compiled pipeline"}
 }
 
-func tooMuch(name string) error {
-	return &Error{File: name, Msg: fmt.Sprintf("unpacks to more than %d MiB", maxUnpacked>>20), Mend: "pack only the compiled pipeline"}
+func (l limits) tooMuch(name string) error {
+	return &Error{File: name, Msg: fmt.Sprintf("unpacks to more than %d MiB", l.unpacked>>20), Mend: "pack only the compiled pipeline"}
 }
 
 // errTooMuch says that an archive unpacks to more than is looked through.

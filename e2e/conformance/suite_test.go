@@ -122,7 +122,7 @@ var held = map[string]struct{ differs, why string }{
 		"output output_bool_parameter_path is true, not false", "the step writes True, which the backend reads as true",
 	},
 	"valid/essential/embedded_artifact.yaml": {
-		`state FAILED, not SUCCEEDED: task "read-embedded-artifact-dir" failed: exit code 1`, "it asks for kfp 2.14.3, which has no dsl.EmbeddedInput",
+		`state FAILED, not SUCCEEDED: task "read-embedded-artifact-dir" failed: exit code 1: AttributeError: module 'kfp.dsl' has no attribute 'EmbeddedInput'`, "it asks for kfp 2.14.3, which has no dsl.EmbeddedInput",
 	},
 }
 
@@ -182,16 +182,26 @@ func exitCode(state string) int {
 	return 1
 }
 
-// left names the containers that a place's runs left behind.
-func left(pl *place) []string {
+// left names the containers and volumes that a place's runs left behind. What is to
+// stay is none of it: claims, and the workspace of a run that failed.
+func left(pl *place) (out []string) {
 	ids, err := harness.Left(pl.home)
 	switch {
 	case err != nil:
-		return []string{err.Error()}
+		out = append(out, err.Error())
 	case len(ids) > 0:
-		return []string{fmt.Sprintf("%d containers are left", len(ids))}
+		out = append(out, fmt.Sprintf("%d containers are left", len(ids)))
 	}
-	return nil
+	names, err := harness.Volumes(pl.home)
+	if err != nil {
+		return append(out, err.Error())
+	}
+	for _, name := range names {
+		if !strings.Contains(name, "-claim-") && !strings.Contains(name, "-workspace-") {
+			out = append(out, fmt.Sprintf("the volume %s is left", name))
+		}
+	}
+	return out
 }
 
 // short is a value for people.

@@ -68,7 +68,11 @@ func HomeID(home string) string {
 	if real, err := filepath.EvalSymlinks(home); err == nil {
 		home = real
 	}
-	sum := sha256.Sum256([]byte(home))
+	text := home
+	if own, err := os.ReadFile(filepath.Join(home, "id")); err == nil {
+		text += "\n" + strings.TrimSpace(string(own))
+	}
+	sum := sha256.Sum256([]byte(text))
 	return hex.EncodeToString(sum[:])[:8]
 }
 
@@ -80,6 +84,7 @@ func CleanUp(home string) {
 	if ids, err := Containers(home); err == nil && len(ids) > 0 {
 		_ = exec.Command("docker", append([]string{"rm", "-fv"}, ids...)...).Run()
 	}
+	_ = exec.Command("docker", "volume", "rm", "-f", "wherry-"+HomeID(home)+"-pip-cache").Run()
 	if names, err := Volumes(home); err == nil && len(names) > 0 {
 		_ = exec.Command("docker", append([]string{"volume", "rm", "-f"}, names...)...).Run()
 	}

@@ -20,8 +20,8 @@ import (
 	"github.com/docker/docker/api/types/filters"
 	"github.com/docker/docker/api/types/image"
 	"github.com/docker/docker/api/types/registry"
-	"golang.org/x/sys/unix"
 
+	"github.com/wherry-ml/wherry/filelock"
 	"github.com/wherry-ml/wherry/runner"
 )
 
@@ -41,6 +41,9 @@ func (b *Backend) Build(ctx context.Context, spec runner.BuildSpec, log func(str
 		log = func(string) {}
 	}
 	if im, found, err := e.derived(ctx, spec); found || err != nil {
+		if found {
+			b.noteUse(ctx, e, spec, im.Ref)
+		}
 		return im, err
 	}
 	unlock, err := b.lockBuild(ctx, spec.Derivation, log)
@@ -121,51 +124,33 @@ func (e *engine) derived(ctx context.Context, spec runner.BuildSpec) (runner.Ima
 
 // lockBuild keeps other processes from building the same image at once.
 func (b *Backend) lockBuild(ctx context.Context, derivation string, log func(string)) (unlock func(), err error) {
-	f, err := b.openBuildLock(derivation)
+	path, err := b.buildLock(derivation)
 	if err != nil {
 		return nil, err
 	}
-	for said := false; ; said = true {
-		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-		if err == nil {
-			return func() { f.Close() }, nil
-		}
-		if !errors.Is(err, unix.EWOULDBLOCK) && !errors.Is(err, unix.EINTR) {
-			f.Close()
-			return nil, fmt.Errorf("lock %s: %w", f.Name(), err)
-		}
-		if !said {
-			log("waiting for another wherry that builds the same image")
-		}
-		select {
-		case <-ctx.Done():
-			f.Close()
-			return nil, ctx.Err()
-		case <-time.After(100 * time.Millisecond):
-		}
-	}
+	return filelock.Lock(ctx, path, func() { log("waiting for another wherry that builds the same image") })
 }
 
-func (b *Backend) openBuildLock(derivation string) (*os.File, error) {
-	dir := filepath.Join(b.cfg.Dir, "work")
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return nil, err
-	}
-	name := "build-" + strings.NewReplacer(":", "-", "/", "-").Replace(derivation) + ".lock"
-	return os.OpenFile(filepath.Join(dir, name), os.O_CREATE|os.O_RDWR, 0o644)
+// buildLock is the lock of a build, and makes its folder.
+func (b *Backend) buildLock(derivation string) (path string, err error) {
+	path = b.buildLockPath(derivation)
+	return path, os.MkdirAll(filepath.Dir(path), 0o755)
+}
+
+// buildLockPath is the lock of a build; that it is there says that this home has
+// used the image.
+func (b *Backend) buildLockPath(derivation string) string {
+	return filepath.Join(b.cfg.Dir, "work", "build-"+strings.NewReplacer(":", "-", "/", "-").Replace(derivation)+".lock")
 }
 
 // tryBuildLock takes the lock of a build, if nobody holds it.
 func (b *Backend) tryBuildLock(derivation string) (unlock func(), free bool) {
-	f, err := b.openBuildLock(derivation)
+	path, err := b.buildLock(derivation)
 	if err != nil {
 		return nil, false
 	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		f.Close()
-		return nil, false
-	}
-	return func() { f.Close() }, true
+	unlock, err = filelock.Try(path)
+	return unlock, err == nil && unlock != nil
 }
 
 func (b *Backend) build(ctx context.Context, e *engine, spec runner.BuildSpec, log func(string)) error {

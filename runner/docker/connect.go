@@ -9,11 +9,13 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/docker/docker/api/types"
 	"github.com/docker/docker/api/types/network"
 	"github.com/docker/docker/api/types/system"
 	"github.com/docker/docker/client"
@@ -57,6 +59,9 @@ type engine struct {
 
 	infoOnce sync.Mutex
 	info     *system.Info
+
+	initOnce sync.Once
+	hasInit  bool
 
 	stale      atomic.Bool // a connection was made since instance was asked
 	instanceMu sync.Mutex
@@ -281,6 +286,19 @@ func (e *engine) life(ctx context.Context) string {
 	}
 	e.instance = peer(e.end.socket())
 	return e.instance
+}
+
+// reaps reports whether the engine has an init process to put before a container's
+// command. As the first process of a container a shell or Python takes no notice
+// of SIGTERM; as the child of an init it ends.
+func (e *engine) reaps(ctx context.Context) bool {
+	e.initOnce.Do(func() {
+		v, err := e.ServerVersion(ctx)
+		e.hasInit = err == nil && slices.ContainsFunc(v.Components, func(c types.ComponentVersion) bool {
+			return c.Name == "docker-init" && c.Version != "" && c.Version != "N/A"
+		})
+	})
+	return e.hasInit
 }
 
 // about returns what the engine says about itself, asked once.

@@ -46,6 +46,7 @@ type Backend struct {
 var (
 	_ runner.Backend = (*Backend)(nil)
 	_ runner.Builder = (*Backend)(nil)
+	_ runner.Sweeper = (*Backend)(nil)
 )
 
 // podState is what this process remembers of a pod, so that the usual way of a

@@ -107,7 +107,7 @@ func (b *Backend) create(ctx context.Context, e *engine, gang []runner.Pod) ([]m
 	life := e.life(ctx)
 	var pods []made
 	for _, p := range gang {
-		specs, err := b.specs(p, e, life)
+		specs, err := b.specs(ctx, p, e, life)
 		if err != nil {
 			return pods, fmt.Errorf("pod %s: %w", p.Name, err)
 		}

@@ -58,6 +58,11 @@ func (e *engine) execStreams(ctx context.Context, id string, x runner.ExecSpec) 
 	}
 	defer conn.Close()
 	defer context.AfterFunc(ctx, func() { conn.Close() })()
+	if x.TTY && x.Resize != nil {
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		go e.resizeExec(ctx, id, x.Resize)
+	}
 	if x.Stdin != nil {
 		go func() { // ends with the connection, or when its reader does
 			io.Copy(conn.Conn, x.Stdin)
@@ -74,6 +79,24 @@ func (e *engine) execStreams(ctx context.Context, id string, x runner.ExecSpec) 
 		return ctx.Err()
 	}
 	return err
+}
+
+// resizeExec tells a command of its terminal's size until ctx ends. The engine knows
+// the command only once it has started.
+func (e *engine) resizeExec(ctx context.Context, id string, sizes <-chan runner.TerminalSize) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case s := <-sizes:
+			for range 10 {
+				if err := e.ContainerExecResize(ctx, id, container.ResizeOptions{Width: s.Width, Height: s.Height}); err == nil || ctx.Err() != nil {
+					break
+				}
+				time.Sleep(20 * time.Millisecond)
+			}
+		}
+	}
 }
 
 func orDiscard(w io.Writer) io.Writer {

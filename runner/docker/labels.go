@@ -15,6 +15,7 @@ const (
 	labelInstance   = "dev.wherry.instance"   // which life of the engine created it
 	labelDerivation = "dev.wherry.derivation" // of an image that we built
 	labelLayer      = "dev.wherry.layer"      // of a container that installs a layer: the derivation
+	labelInstalled  = "dev.wherry.installed"  // of an image with a layer: the digest of all packages and versions in it
 	labelLayerHome  = "dev.wherry.layer-home" // of such a container: the home; not labelHome, for it is no pod
 )
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 	"time"
@@ -17,8 +18,9 @@ import (
 )
 
 // pipCache is the volume that holds what pip has downloaded and built, for all
-// layers of all homes: a large wheel is fetched once.
-const pipCache = "wherry-pip-cache"
+// layers of this home: a large wheel is fetched once. What packages run while they
+// are built can write to it, so that no other home reads it.
+func (b *Backend) pipCache() string { return "wherry-" + b.cfg.Home + "-pip-cache" }
 
 // pipCachePath is where a layer's build sees pipCache. An empty folder of this
 // name stays in the image.
@@ -30,6 +32,10 @@ const pipCachePath = "/var/cache/wherry-pip"
 // want the same at once install it once, and what one that died has begun is
 // taken up by the next.
 func (b *Backend) buildLayer(ctx context.Context, e *engine, spec runner.BuildSpec, log func(string)) error {
+	if spec.Offline {
+		return &runner.ImageError{Image: spec.Name, Mend: "run it once without --network none: then the layer is there, and no network is needed",
+			Err: fmt.Errorf("to install %s needs the network once, and the run has none", strings.Join(packagesOf(spec.Layer), " "))}
+	}
 	log("pip install " + strings.Join(packagesOf(spec.Layer), " "))
 	b.sweepLayers(ctx, e)
 	base, err := e.ImageInspect(ctx, spec.Base)
@@ -97,7 +103,7 @@ func (b *Backend) awaitLayer(ctx context.Context, e *engine, spec runner.BuildSp
 			patience = time.Now().Add(20 * time.Second)
 			continue
 		case c.State.Status == container.StateExited && c.State.ExitCode == 0:
-			if err := e.commitLayer(ctx, spec, base, name); err != nil && !isMissingContainer(err) {
+			if err := e.commitLayer(ctx, spec, base, name); err != nil && !isNotFound(err) {
 				return false, err
 			}
 			if c.Config.Labels[labelLayerHome] == b.cfg.Home { // who holds the lock is us: nobody else will
@@ -111,8 +117,6 @@ func (b *Backend) awaitLayer(ctx context.Context, e *engine, spec runner.BuildSp
 		}
 	}
 }
-
-func isMissingContainer(err error) bool { return strings.Contains(err.Error(), "No such container") }
 
 // pause waits a while, or until ctx ends.
 func pause(ctx context.Context, d time.Duration) {
@@ -146,8 +150,9 @@ func (b *Backend) startLayer(ctx context.Context, e *engine, spec runner.BuildSp
 		config.User = "0"
 	}
 	host := &container.HostConfig{
-		LogConfig: logOptions(),
-		Mounts:    []mount.Mount{{Type: mount.TypeVolume, Source: pipCache, Target: pipCachePath}},
+		LogConfig: logOptions(), SecurityOpt: []string{"no-new-privileges"},
+		Mounts: []mount.Mount{{Type: mount.TypeVolume, Source: b.pipCache(), Target: pipCachePath,
+			VolumeOptions: &mount.VolumeOptions{Labels: map[string]string{labelLayerHome: b.cfg.Home}}}},
 	}
 	_, err := e.ContainerCreate(ctx, config, host, nil, platform(spec.Platform), name)
 	switch {
@@ -173,7 +178,7 @@ func (e *engine) followLayer(ctx context.Context, name string, log func(string))
 		return 0, e.failed(err, "read what container %s says", name)
 	}
 	err = readLines(r, func(l runner.Line) bool {
-		if text := strings.TrimRight(string(l.Text), " \r"); text != "" {
+		if text := strings.TrimRight(string(l.Text), " \r"); text != "" && !strings.HasPrefix(text, installedSign) {
 			log(text)
 		}
 		return ctx.Err() == nil
@@ -199,6 +204,7 @@ func (e *engine) followLayer(ctx context.Context, name string, log func(string))
 func (e *engine) commitLayer(ctx context.Context, spec runner.BuildSpec, base image.InspectResponse, name string) error {
 	config := layerConfig(base)
 	config.Labels[labelDerivation] = spec.Derivation
+	config.Labels[labelInstalled] = e.installed(ctx, name)
 	config.Labels[labelLayer], config.Labels[labelLayerHome] = "", "" // or all that run from it would have those of the build
 	if spec.Layer != nil && spec.Layer.Venv {
 		config.Env = withVenv(config.Env)
@@ -207,6 +213,23 @@ func (e *engine) commitLayer(ctx context.Context, spec runner.BuildSpec, base im
 		Reference: spec.Name, Config: config, Comment: "pip install " + strings.Join(packagesOf(spec.Layer), " "),
 	})
 	return e.failed(err, "commit layer %s", spec.Name)
+}
+
+// installed is what listScript has said in a container; empty: nothing. Two machines
+// that install the same requirements at other times can be told apart by it.
+func (e *engine) installed(ctx context.Context, name string) (digest string) {
+	r, err := e.ContainerLogs(ctx, name, container.LogsOptions{ShowStdout: true, Timestamps: true, Tail: "5"})
+	if err != nil {
+		return ""
+	}
+	defer r.Close()
+	_ = readLines(r, func(l runner.Line) bool {
+		if rest, ok := strings.CutPrefix(strings.TrimSpace(string(l.Text)), installedSign); ok {
+			digest = rest
+		}
+		return true
+	})
+	return digest
 }
 
 func packagesOf(l *runner.Layer) []string {
@@ -259,21 +282,37 @@ func removeLayer(ctx context.Context, e *engine, name string) error {
 	return e.failed(err, "remove container %s", name)
 }
 
+// Sweep removes the builds of layers that no wherry of this home follows any more.
+func (b *Backend) Sweep(ctx context.Context) {
+	if e, err := b.connect.engine(ctx); err == nil {
+		b.sweepLayers(ctx, e)
+	}
+}
+
 // sweepLayers removes the builds that a wherry of this home has left behind: those
 // whose lock is free. What it can't do is left for the next time.
 func (b *Backend) sweepLayers(ctx context.Context, e *engine) {
-	list, err := e.ContainerList(ctx, container.ListOptions{All: true, Filters: filters.NewArgs(filters.Arg("label", labelLayerHome+"="+b.cfg.Home))})
-	if err != nil {
-		return
+	for name, unlock := range b.leftLayers(ctx, e) {
+		_ = removeLayer(ctx, e, name)
+		unlock()
 	}
-	for _, c := range list {
-		derivation := c.Labels[labelLayer]
-		if derivation == "" || len(c.Names) == 0 {
-			continue
+}
+
+// leftLayers yields the containers of such builds with their locks held.
+func (b *Backend) leftLayers(ctx context.Context, e *engine) iter.Seq2[string, func()] {
+	return func(yield func(string, func()) bool) {
+		list, err := e.ContainerList(ctx, container.ListOptions{All: true, Filters: filters.NewArgs(filters.Arg("label", labelLayerHome+"="+b.cfg.Home))})
+		if err != nil {
+			return
 		}
-		if unlock, free := b.tryBuildLock(derivation); free {
-			_ = removeLayer(ctx, e, strings.TrimPrefix(c.Names[0], "/"))
-			unlock()
+		for _, c := range list {
+			derivation := c.Labels[labelLayer]
+			if derivation == "" || len(c.Names) == 0 {
+				continue
+			}
+			if unlock, free := b.tryBuildLock(derivation); free && !yield(strings.TrimPrefix(c.Names[0], "/"), unlock) {
+				return
+			}
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -70,7 +71,12 @@ func layerBase(t *testing.T, b *Backend) runner.Image {
 func layerSpec(t *testing.T, b *Backend, base runner.Image, l *runner.Layer) runner.BuildSpec {
 	l.Env = append(l.Env, runner.EnvVar{Name: "PIP_NO_INDEX", Value: "1"})
 	spec := buildSpec(t, b, runner.BuildSpec{Base: base.Ref, Layer: l})
-	t.Cleanup(func() { noLayerContainers(t, b) })
+	t.Cleanup(func() {
+		noLayerContainers(t, b)
+		if e, err := b.connect.engine(context.Background()); err == nil {
+			_ = e.VolumeRemove(context.Background(), b.pipCache(), true)
+		}
+	})
 	return spec
 }
 
@@ -121,6 +127,9 @@ func TestLayer(t *testing.T) {
 	e, _ := b.connect.engine(t.Context())
 	was, _ := e.ImageInspect(t.Context(), base.Ref)
 	is, _ := e.ImageInspect(t.Context(), im.Ref)
+	if d := is.Config.Labels[labelInstalled]; !strings.HasPrefix(d, "sha256:") || len(d) != 71 {
+		t.Errorf("what is installed is on record as %q", d)
+	}
 	is.Config.Labels, was.Config.Labels = nil, nil
 	if diff := cmp.Diff(was.Config, is.Config); diff != "" {
 		t.Errorf("the image's configuration changed: %s", diff)
@@ -136,6 +145,52 @@ func TestLayer(t *testing.T) {
 	})
 	if text != "1234\n1.0 True\n/home/boat:\n\n/tmp:\n\n/var/cache/wherry-pip:\nFTP_PROXY=http://me:password@proxy.example:1\nftp_proxy=http://me:password@proxy.example:1\n" {
 		t.Errorf("%s", text)
+	}
+}
+
+// A run without a network uses a layer that is there, and is told what to do about one
+// that isn't.
+func TestLayerOffline(t *testing.T) {
+	b := withConfig(t, nil)
+	spec := layerSpec(t, b, layerBase(t, b), &runner.Layer{Installs: [][]string{{"--find-links", "/wheels", "cargo"}}})
+	spec.Offline = true
+	_, err := b.Build(t.Context(), spec, nil)
+	if e, ok := errors.AsType[*runner.ImageError](err); !ok || !strings.Contains(err.Error(), "to install cargo needs the network once") || !strings.Contains(e.Hint(), "--network none") {
+		t.Fatalf("%v", err)
+	}
+	spec.Offline = false
+	made, err := b.Build(t.Context(), spec, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	spec.Offline = true
+	if found, err := b.Build(t.Context(), spec, nil); err != nil || found.Ref != made.Ref {
+		t.Errorf("%+v, %v", found, err)
+	}
+}
+
+// What packages run as root while they are installed gains nothing by setuid
+// programs, and writes to no cache of another home.
+func TestLayerIsConfined(t *testing.T) {
+	b := withConfig(t, nil)
+	base := layerBase(t, b)
+	spec := layerSpec(t, b, base, &runner.Layer{Installs: [][]string{{"--find-links", "/wheels", "cargo"}}})
+	e, err := b.connect.engine(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	info, err := e.ImageInspect(t.Context(), spec.Base)
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := layerContainer(spec.Derivation)
+	if _, err := b.startLayer(t.Context(), e, spec, info, name); err != nil {
+		t.Fatal(err)
+	}
+	defer removeLayer(context.Background(), e, name)
+	c, err := e.ContainerInspect(t.Context(), name)
+	if err != nil || !slices.Contains(c.HostConfig.SecurityOpt, "no-new-privileges") || len(c.Mounts) != 1 || c.Mounts[0].Name != "wherry-"+b.cfg.Home+"-pip-cache" {
+		t.Errorf("%v, %+v, %+v", err, c.HostConfig.SecurityOpt, c.Mounts)
 	}
 }
 
@@ -249,6 +304,23 @@ func TestLayerLeftBehind(t *testing.T) {
 	if n := layerContainers(t, b); len(n) != 2 {
 		t.Fatalf("left %q", n)
 	}
+	unlock, err := b.lockBuild(t.Context(), other.Derivation, func(string) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	third := spec
+	third.Derivation += "-third"
+	leave(third)
+	free, err := b.lockBuild(t.Context(), spec.Derivation, func(string) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.Sweep(t.Context()) // as a driver does that connects
+	if n := layerContainers(t, b); len(n) != 2 || slices.Contains(n, "/"+layerContainer(third.Derivation)) {
+		t.Errorf("after a sweep, of two builds that somebody follows and one that nobody does, %q are left", n)
+	}
+	unlock()
+	free()
 	lines := ""
 	if _, err := b.Build(t.Context(), spec, func(line string) { lines += line + "\n" }); err != nil || !strings.Contains(lines, "waiting for another") {
 		t.Errorf("%v\n%s", err, lines)

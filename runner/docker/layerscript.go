@@ -16,6 +16,7 @@ const (
 	layerDir        = "/.wherry-layer"
 	layerScriptName = "install.sh"
 	layerWarmName   = "warm.py"
+	layerListName   = "list.py"
 	layerCAName     = "ca.pem"
 )
 
@@ -27,7 +28,7 @@ const layerVenv = "/opt/wherry/venv"
 // token) is in the image's configuration or history.
 func (b *Backend) putLayerFiles(ctx context.Context, e *engine, spec runner.BuildSpec, name string) error {
 	env := b.connect.conf.proxyEnv(e.end.host)
-	files := map[string]string{layerWarmName: warmScript}
+	files := map[string]string{layerWarmName: warmScript, layerListName: listScript}
 	if spec.CABundle != "" {
 		pem, err := os.ReadFile(spec.CABundle)
 		if err != nil {
@@ -85,11 +86,23 @@ func layerScript(l *runner.Layer, env map[string]string) string {
 		s.WriteString("\n")
 	}
 	fmt.Fprintf(&s, "python3 %s/%s >/dev/null 2>&1 || :\n", layerDir, layerWarmName)
+	fmt.Fprintf(&s, "python3 %s/%s 2>/dev/null || :\n", layerDir, layerListName)
 	return s.String()
 }
 
 // quote makes one word of a shell's command.
 func quote(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
+
+// installedSign begins the line that listScript prints.
+const installedSign = "wherry-installed: "
+
+// listScript says what pip made of the requirements: the digest of all packages and
+// their versions.
+const listScript = `import hashlib, re
+from importlib.metadata import distributions
+names = {re.sub(r'[-_.]+', '-', d.metadata['Name'] or '').lower() + '==' + d.version for d in distributions()}
+print('` + installedSign + `sha256:' + hashlib.sha256('\n'.join(sorted(names)).encode()).hexdigest())
+`
 
 // warmScript compiles what each start of Python would compile anew: pip has done
 // it for the packages, and many images leave it out for Python's own modules.

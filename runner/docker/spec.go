@@ -1,6 +1,7 @@
 package docker
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"slices"
@@ -33,7 +34,8 @@ func logOptions() container.LogConfig {
 }
 
 // specs turns a pod into the containers to create, the holder first.
-func (b *Backend) specs(p runner.Pod, e *engine, life string) ([]spec, error) {
+func (b *Backend) specs(ctx context.Context, p runner.Pod, e *engine, life string) ([]spec, error) {
+	reaps := e.reaps(ctx)
 	pl := b.planner(p, b.fileMode(e))
 	multi := len(p.Containers) > 1
 	var out []spec
@@ -54,6 +56,7 @@ func (b *Backend) specs(p runner.Pod, e *engine, life string) ([]spec, error) {
 		s := containerSpec(p, i, env)
 		s.files, s.host.Mounts = files, files.mounts
 		s.config.Labels[labelInstance] = life
+		s.host.Init = &reaps
 		if multi {
 			s.name = p.Name + "-" + c.Name
 			s.config.Labels[labelMulti] = "true"

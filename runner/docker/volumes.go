@@ -18,8 +18,9 @@ import (
 )
 
 // addFiles brings a pod's own files to each container that mounts them, in a
-// volume without a name: the engine deletes it with the container, it hides what
-// the image has there, and nothing of it ever lies on this machine's disk.
+// volume without a name: the engine deletes it with the container, and it hides what
+// the image has there. Until then the files, secrets too, lie on the engine's disk,
+// where its administrator can read them; WHERRY_HOME never has them.
 func (pl *planner) addFiles(f *filePlan, v runner.Volume, m runner.Mount) error {
 	if m.SubPath != "" {
 		return unsupported("mounts[].subPath", "volume %q holds a pod's own files, which are mounted whole", m.Volume)

@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/wherry-ml/wherry/filelock"
 	"github.com/wherry-ml/wherry/runner"
 )
 
@@ -33,14 +34,15 @@ func (b *Backend) environment(ctx context.Context, image string, layer *runner.L
 	key := digest(py.path, py.version, platform(), layer.Digest())
 	dir := filepath.Join(b.venvs(), key[:32])
 	if complete(dir) {
-		now := time.Now()
-		_ = os.Chtimes(filepath.Join(dir, completeMark), now, now) // so that gc can tell which are in use
-		return dir, nil
+		now := time.Now() // so that gc can tell which are in use
+		if err := os.Chtimes(filepath.Join(dir, completeMark), now, now); !errors.Is(err, fs.ErrNotExist) {
+			return dir, nil
+		}
 	}
 	if err := os.MkdirAll(b.venvs(), 0o755); err != nil {
 		return "", fmt.Errorf("make the folder of environments: %w", err)
 	}
-	unlock, err := lockFile(ctx, dir+".lock")
+	unlock, err := filelock.Lock(ctx, dir+".lock", nil)
 	if err != nil {
 		return "", fmt.Errorf("wait for the environment of image %q: %w", image, err)
 	}
@@ -191,28 +193,4 @@ func commandEnv(ctx context.Context, dir string, env []string, words ...string) 
 	cmd.WaitDelay = 5 * time.Second
 	out, err := cmd.CombinedOutput()
 	return string(out), err
-}
-
-// lockFile waits for the lock of path, until ctx ends.
-func lockFile(ctx context.Context, path string) (unlock func(), err error) {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644)
-	if err != nil {
-		return nil, err
-	}
-	for wait := 5 * time.Millisecond; ; wait = min(2*wait, 200*time.Millisecond) {
-		err := flock(f, unix.LOCK_EX|unix.LOCK_NB)
-		if err == nil {
-			return func() { f.Close() }, nil
-		}
-		if !errors.Is(err, unix.EWOULDBLOCK) {
-			f.Close()
-			return nil, &fs.PathError{Op: "lock", Path: path, Err: err}
-		}
-		select {
-		case <-ctx.Done():
-			f.Close()
-			return nil, ctx.Err()
-		case <-time.After(wait):
-		}
-	}
 }

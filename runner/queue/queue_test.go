@@ -107,7 +107,7 @@ func TestWaitsForWhat(t *testing.T) {
 	gang := queue.Request{Pod: "gang", Pods: 3, Resources: runner.Resources{CPU: 250, Memory: gib, GPU: 2}}
 	expect(t, admit(t, q, all, gang), "all [g0]",
 		"gang waits for 0.25 CPU: 4 of 4 in use by 9 pods; 1 GiB memory: 7.5 GiB of 8 GiB in use by 9 pods; "+
-			"2 GPU: 1 of 2 in use by 9 pods; 3 pod slots: 9 of 10 in use by 9 pods")
+			"2 GPU: 1 of 2 in use by 9 pods; 3 places: 9 of 10 in use by 9 pods")
 	release(t, q, "all")
 	expect(t, admit(t, q, gang), "gang [g0 g1]")
 }

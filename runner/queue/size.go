@@ -116,7 +116,7 @@ func plural(n int, what string) string {
 }
 
 func (k kind) String() string {
-	return [...]string{"CPU", "memory", "GPU", "pod slots"}[k]
+	return [...]string{"CPU", "memory", "GPU", "places"}[k]
 }
 
 // figure writes n of k as people do: "0.5", "4 GiB".

@@ -11,9 +11,8 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/wherry-ml/wherry/dag/source"
+	"github.com/wherry-ml/wherry/filelock"
 )
 
 // completeMark is a file of a finished virtualenv: those without it are made anew.
@@ -36,7 +35,7 @@ func (o *Options) cached(ctx context.Context, python string) (*interpreter, erro
 	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
 		return nil, o.noCache(ctx, err.Error(), "set WHERRY_HOME to a folder that you may write; or "+ownEnv)
 	}
-	unlock, err := lock(ctx, dir+".lock")
+	unlock, err := filelock.Lock(ctx, dir+".lock", nil)
 	if err != nil {
 		return nil, fmt.Errorf("wait for another wherry that gets kfp: %w", err)
 	}
@@ -81,28 +80,4 @@ func (o *Options) noCache(ctx context.Context, why, mend string) error {
 	}
 	e := &source.Error{File: o.File, Msg: "can't be compiled: no Python here has kfp, and " + strings.ReplaceAll(why, "\n", "\n  ")}
 	return e.WithMend("%s", mend)
-}
-
-// lock takes the lock of path, waiting for it until ctx ends.
-func lock(ctx context.Context, path string) (unlock func(), err error) {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644)
-	if err != nil {
-		return nil, err
-	}
-	for {
-		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-		if err == nil {
-			return func() { _ = f.Close() }, nil
-		}
-		if !errors.Is(err, unix.EWOULDBLOCK) && !errors.Is(err, unix.EINTR) {
-			_ = f.Close()
-			return nil, err
-		}
-		select {
-		case <-ctx.Done():
-			_ = f.Close()
-			return nil, context.Cause(ctx)
-		case <-time.After(50 * time.Millisecond):
-		}
-	}
 }

@@ -1,0 +1,108 @@
+package artifact
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// View is a tree in which opens are watched.
+type View struct {
+	file   *os.File         // of inotify
+	dirs   map[int32]string // by watch
+	seen   map[string]bool  // files that were opened
+	missed bool             // the kernel has dropped events
+	ended  chan struct{}    // the reader has
+}
+
+// watchOpens watches the directories below at.
+func watchOpens(at string, dirs []string) (*View, error) {
+	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrNoView, err)
+	}
+	v := &View{file: os.NewFile(uintptr(fd), "inotify"), dirs: map[int32]string{}, seen: map[string]bool{}, ended: make(chan struct{})}
+	for _, dir := range dirs {
+		wd, err := unix.InotifyAddWatch(fd, path.Join(at, dir), unix.IN_OPEN|unix.IN_ONLYDIR)
+		if err != nil {
+			v.file.Close()
+			return nil, fmt.Errorf("%w: watch %s: %w", ErrNoView, dir, err)
+		}
+		v.dirs[int32(wd)] = dir
+	}
+	go func() {
+		defer close(v.ended)
+		buf := make([]byte, 64<<10)
+		for {
+			n, err := v.file.Read(buf)
+			if err != nil {
+				v.missed = v.missed || !errors.Is(err, os.ErrDeadlineExceeded)
+				return
+			}
+			v.take(buf[:n])
+		}
+	}()
+	return v, nil
+}
+
+// take reads events as inotify(7) lays them out.
+func (v *View) take(buf []byte) {
+	for len(buf) >= unix.SizeofInotifyEvent {
+		wd := int32(binary.NativeEndian.Uint32(buf))
+		mask := binary.NativeEndian.Uint32(buf[4:])
+		size := int(binary.NativeEndian.Uint32(buf[12:]))
+		name := strings.TrimRight(string(buf[unix.SizeofInotifyEvent:unix.SizeofInotifyEvent+size]), "\x00")
+		buf = buf[unix.SizeofInotifyEvent+size:]
+		dir, known := v.dirs[wd]
+		switch {
+		case mask&unix.IN_Q_OVERFLOW != 0:
+			v.missed = true
+		case mask&unix.IN_OPEN != 0 && mask&unix.IN_ISDIR == 0 && name != "" && known:
+			v.seen[path.Join(dir, name)] = true
+		}
+	}
+}
+
+// Opened ends the watching and returns the files that were opened, sorted, and
+// whether that is all of them: a kernel that has more to tell than its queue
+// holds drops events.
+func (v *View) Opened() (files []string, all bool) {
+	_ = v.file.SetReadDeadline(time.Unix(1, 0))
+	<-v.ended
+	conn, err := v.file.SyscallConn()
+	if err == nil {
+		err = conn.Control(v.drain)
+	}
+	v.missed = v.missed || err != nil
+	v.file.Close()
+	for name := range v.seen {
+		files = append(files, name)
+	}
+	slices.Sort(files)
+	return files, !v.missed
+}
+
+// drain takes what is in the queue when the reader was told to end.
+func (v *View) drain(fd uintptr) {
+	buf := make([]byte, 64<<10)
+	for {
+		n, err := unix.Read(int(fd), buf)
+		switch {
+		case errors.Is(err, unix.EINTR):
+		case errors.Is(err, unix.EAGAIN):
+			return
+		case err != nil || n <= 0:
+			v.missed = true
+			return
+		default:
+			v.take(buf[:n])
+		}
+	}
+}

@@ -1,0 +1,122 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/wherry-ml/wherry/dag"
+	"github.com/wherry-ml/wherry/sqlite"
+)
+
+// runFacts is what decides about a run.
+type runFacts struct {
+	sqlite.RunRow
+	driven  bool
+	digests []string
+	bytes   int64 // of its own folders
+}
+
+// last is when the run was last at work.
+func (r *runFacts) last() time.Time {
+	if r.Ended.IsZero() {
+		return r.Created
+	}
+	return r.Ended
+}
+
+// chooseRuns returns which runs the limits say to forget, each with the reason. It
+// is pure. sizes are those of objects.
+func chooseRuns(runs []runFacts, sizes map[string]int64, l gcLimits) map[string]string {
+	runs = slices.Clone(runs)
+	slices.SortFunc(runs, func(a, b runFacts) int { // the newest first
+		return cmp.Or(b.last().Compare(a.last()), cmp.Compare(b.ID, a.ID))
+	})
+	forget := map[string]string{}
+	held, used := int64(0), map[string]bool{}
+	full := false
+	for i := range runs {
+		r := &runs[i]
+		free := r.State.Ended() && !r.driven
+		more := r.bytes
+		for _, d := range r.digests {
+			if !used[d] {
+				more += sizes[d]
+			}
+		}
+		full = full || l.maxSize >= 0 && held+more > l.maxSize
+		switch {
+		case !free:
+		case l.keep >= 0 && i >= l.keep:
+			forget[r.ID] = keepWhy(l.keep)
+		case !l.before.IsZero() && r.last().Before(l.before):
+			forget[r.ID] = "ended " + ago(r.last())
+		case full:
+			forget[r.ID] = fmt.Sprintf("with it runs take %s, more than %s", dag.FormatBytes(held+more), dag.FormatBytes(l.maxSize))
+		}
+		if forget[r.ID] != "" {
+			continue
+		}
+		held += more
+		for _, d := range r.digests {
+			used[d] = true
+		}
+	}
+	return forget
+}
+
+func keepWhy(n int) string {
+	switch n {
+	case 0:
+		return "no run is to be kept"
+	case 1:
+		return "not the last run"
+	}
+	return fmt.Sprintf("not among the last %d runs", n)
+}
+
+// chooseForget returns which runs are to be forgotten and why; those that only the
+// age condemns and whose results were used since by what does not stay are spared.
+func (c *garbage) chooseForget(ctx context.Context) (map[string]string, error) {
+	if !c.limits.forgets() {
+		return nil, nil
+	}
+	sizes := map[string]int64{}
+	if c.limits.maxSize >= 0 {
+		digests, err := c.db.RunDigests(ctx)
+		if err != nil {
+			return nil, err
+		}
+		objects, err := c.store.Objects(ctx)
+		if err != nil {
+			return nil, err
+		}
+		for _, o := range objects {
+			sizes[o.Digest] = o.Bytes
+		}
+		for i := range c.runs {
+			r := &c.runs[i]
+			r.digests = digests[r.ID]
+			if r.bytes, err = c.folderBytes(ctx, r.ID); err != nil {
+				return nil, err
+			}
+		}
+	}
+	forget := chooseRuns(c.runs, sizes, c.limits)
+	if c.limits.before.IsZero() {
+		return forget, nil
+	}
+	used, err := c.db.InUse(ctx, sortedNames(forget), c.limits.before)
+	if err != nil {
+		return nil, err
+	}
+	others := chooseRuns(c.runs, sizes, gcLimits{keep: c.limits.keep, maxSize: c.limits.maxSize})
+	for id := range used {
+		if others[id] == "" {
+			delete(forget, id)
+		}
+	}
+	return forget, nil
+}

@@ -1,0 +1,115 @@
+package dag
+
+import (
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// unread names the files that differ between what an execution saw of the mounted
+// sources and what the run has.
+func (d *drive) unread(p *PastReads) string {
+	var names []string
+	for _, r := range p.Sources {
+		if now := d.sourceAt(r.Target); now != r.Tree {
+			names = append(names, d.changedFiles(r.Tree, now)...)
+		}
+	}
+	switch n := len(names); {
+	case n == 0:
+		return "nothing changed" // its trees are gone, or were another's
+	case n > 3:
+		return fmt.Sprintf("%s and %d more changed", strings.Join(names[:3], ", "), n-3)
+	}
+	return strings.Join(names, ", ") + " changed"
+}
+
+// changedFiles lists the files that differ between two snapshots; none where one
+// is gone from the store.
+func (d *drive) changedFiles(before, now string) []string {
+	a, err1 := d.Artifacts.Files(d.ops, before)
+	b, err2 := d.Artifacts.Files(d.ops, now)
+	if err1 != nil || err2 != nil {
+		return nil
+	}
+	var names []string
+	for name := range a {
+		if a[name] != b[name] {
+			names = append(names, name)
+		}
+	}
+	for name := range b {
+		if _, ok := a[name]; !ok {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// changedSource says what an execution would read of the run's sources that it had
+// not read: a line of a file, or which names changed.
+func (d *drive) changedSource(p *PastReads) string {
+	for _, r := range p.Sources {
+		now := d.sourceAt(r.Target)
+		changed := d.changedFiles(r.Tree, now)
+		for _, name := range changed {
+			if slices.Contains(r.Opened, name) {
+				return fmt.Sprintf("%s changed%s", filepath.Join(r.Target, name), d.changedLine(r.Tree, now, name))
+			}
+		}
+		if before, after := d.names(r.Tree), d.names(now); !slices.Equal(before, after) {
+			for _, name := range changed {
+				if slices.Contains(before, name) != slices.Contains(after, name) {
+					word := "is new"
+					if slices.Contains(before, name) {
+						word = "is gone"
+					}
+					return fmt.Sprintf("%s %s", filepath.Join(r.Target, name), word)
+				}
+			}
+		}
+		if now != r.Tree && len(d.names(now)) > 0 {
+			if digest, err := d.Artifacts.ReadDigest(d.ops, now, r.Opened); err == nil && digest != r.Digest {
+				return fmt.Sprintf("in %s another file is executable, or a link leads elsewhere", r.Target)
+			}
+		}
+	}
+	return ""
+}
+
+func (d *drive) names(tree string) []string {
+	files, err := d.Artifacts.Files(d.ops, tree)
+	if err != nil {
+		return nil
+	}
+	return sortedKeys(files)
+}
+
+// maxDiffed is the largest file of which a changed line is shown, in bytes.
+const maxDiffed = 1 << 20
+
+// changedLine shows the first line that differs between two versions of a file.
+func (d *drive) changedLine(before, now, name string) string {
+	n, old, fresh := differingLine(d.Artifacts, before, now, name)
+	if n == 0 {
+		return ""
+	}
+	return fmt.Sprintf(", line %d: %s -> %s", n, old, fresh)
+}
+
+func lineAt(lines []string, i int) string {
+	if i < len(lines) {
+		return lines[i]
+	}
+	return ""
+}
+
+func lineWord(line string) string {
+	line = strings.TrimSpace(line)
+	if line == "" {
+		return "(empty)"
+	}
+	return clip(line, 60)
+}

@@ -1,0 +1,219 @@
+package dag
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"maps"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// PastKey is what the cache key of an earlier execution was made of.
+type PastKey struct {
+	Run       string
+	Component string
+	Parts     map[string]string
+	Sources   []SourceRead // nil: not known
+}
+
+// Difference is one thing that differs between two executions of a task.
+type Difference struct {
+	What   string `json:"what"` // "parameter lr", "/app/train.py line 3"
+	Before string `json:"before"`
+	After  string `json:"after"`
+	From   string `json:"from,omitempty"`   // task that an artifact or value comes from
+	Unread bool   `json:"unread,omitempty"` // a file that the execution has not read
+}
+
+// Snapshots is what is asked about mounted sources.
+type Snapshots interface {
+	Path(digest string) (string, error)
+	Files(ctx context.Context, digest string) (map[string]string, error)
+}
+
+// Explain returns what differs between an execution and an earlier one of the same
+// task: parameters, artifacts with the task that they come from, images, code line
+// by line, files of mounted sources. before is the earlier one's run, for its code;
+// nil: not known.
+func Explain(ctx context.Context, run *Run, x *Execution, past *PastKey, before *Run, store Snapshots) []Difference {
+	var changes []Difference
+	names := slices.Collect(maps.Keys(union(past.Parts, x.KeyParts)))
+	slices.SortFunc(names, byTelling)
+	for _, name := range names {
+		old, now := past.Parts[name], x.KeyParts[name]
+		if old == now {
+			continue
+		}
+		target, isMount := strings.CutPrefix(name, mountPart(""))
+		if isMount && old != "" && now != "" {
+			if files := changesOfSource(ctx, store, target, old, now, past.Sources); len(files) > 0 {
+				changes = append(changes, files...)
+				continue
+			}
+		}
+		c := Difference{What: name, Before: partWord(old), After: partWord(now), From: origin(run, x, name)}
+		if strings.HasPrefix(name, "after ") {
+			c.Before, c.After = "as before", "did something else"
+		}
+		if line, ok := codeChange(run, x, before, past, name); ok {
+			c = line
+		}
+		changes = append(changes, c)
+	}
+	return changes
+}
+
+// byTelling orders parts of a key: the most telling first.
+func byTelling(a, b string) int {
+	rank := func(name string) int {
+		return slices.IndexFunc(telling, func(prefix string) bool { return strings.HasPrefix(name, prefix) })
+	}
+	if ra, rb := rank(a), rank(b); ra != rb {
+		return ra - rb
+	}
+	return strings.Compare(a, b)
+}
+
+// origin is the task that an input comes from; "" where it comes from none.
+func origin(run *Run, x *Execution, part string) string {
+	kind, name, _ := strings.Cut(part, " ")
+	graph := run.Pipeline.graphOf(x.Path)
+	if graph == nil || graph.Tasks[x.Task] == nil {
+		return ""
+	}
+	sources := graph.Tasks[x.Task].Parameters
+	if kind == "artifact" {
+		sources = graph.Tasks[x.Task].Artifacts
+	}
+	if kind != "artifact" && kind != "parameter" || sources[name] == nil {
+		return ""
+	}
+	return sources[name].Task
+}
+
+// graphOf returns the graph that the task at an execution's path is in.
+func (p *Pipeline) graphOf(at string) *Graph {
+	c := p.Components[p.Root]
+	for name := range strings.SplitSeq(path.Dir(at), "/") {
+		if c == nil || c.Graph == nil {
+			return nil
+		}
+		if name == "." {
+			break
+		}
+		name, _, _ = strings.Cut(name, "[")
+		t := c.Graph.Tasks[name]
+		if t == nil {
+			return nil
+		}
+		c = p.Components[t.Component]
+	}
+	if c == nil {
+		return nil
+	}
+	return c.Graph
+}
+
+// changesOfSource lists the files that differ between two snapshots of a source.
+func changesOfSource(ctx context.Context, store Snapshots, target, old, now string, reads []SourceRead) []Difference {
+	before, err1 := store.Files(ctx, old)
+	after, err2 := store.Files(ctx, now)
+	if err1 != nil || err2 != nil {
+		return nil
+	}
+	opened := func(string) bool { return true }
+	for _, r := range reads {
+		if r.Target == target {
+			opened = func(name string) bool { return slices.Contains(r.Opened, name) }
+		}
+	}
+	var changes []Difference
+	for _, name := range sortedKeys(union(before, after)) {
+		if before[name] == after[name] {
+			continue
+		}
+		c := Difference{What: filepath.Join(target, name)}
+		switch {
+		case before[name] == "":
+			c.Before, c.After = "(none)", "new"
+		case after[name] == "":
+			c.Before, c.After = "there", "(none)"
+		default:
+			c.Unread = !opened(name)
+			line, a, b := differingLine(store, old, now, name)
+			if line > 0 {
+				c.What += fmt.Sprintf(" line %d", line)
+			}
+			c.Before, c.After = orElse(a, before[name]), orElse(b, after[name])
+		}
+		changes = append(changes, c)
+	}
+	return changes
+}
+
+// differingLine returns the first line that differs between two versions of a
+// file, counted from 1; 0 where they are no texts.
+func differingLine(store Snapshots, old, now, name string) (n int, before, after string) {
+	var texts [2][]byte
+	for i, tree := range []string{old, now} {
+		dir, err := store.Path(tree)
+		if err != nil {
+			return 0, "", ""
+		}
+		at := filepath.Join(dir, filepath.FromSlash(name))
+		info, err := os.Stat(at)
+		if err != nil || info.Size() > maxDiffed {
+			return 0, "", ""
+		}
+		if texts[i], err = os.ReadFile(at); err != nil || bytes.IndexByte(texts[i], 0) >= 0 {
+			return 0, "", ""
+		}
+	}
+	return firstDifference(string(texts[0]), string(texts[1]))
+}
+
+// firstDifference returns the first line in which two texts differ, counted from 1.
+func firstDifference(before, after string) (n int, old, now string) {
+	a, b := strings.Split(before, "\n"), strings.Split(after, "\n")
+	for i := range max(len(a), len(b)) {
+		if x, y := lineAt(a, i), lineAt(b, i); x != y {
+			return i + 1, lineWord(x), lineWord(y)
+		}
+	}
+	return 0, "", ""
+}
+
+// codeChange shows the line of a command or its arguments that changed: of an SDK's
+// component that is its source.
+func codeChange(run *Run, x *Execution, before *Run, past *PastKey, part string) (Difference, bool) {
+	which := part[strings.LastIndexByte(part, ' ')+1:]
+	if which != "command" && which != "args" || before == nil {
+		return Difference{}, false
+	}
+	old, now := before.Pipeline.Components[past.Component], run.Pipeline.Components[x.Component]
+	if old == nil || now == nil || old.Pod == nil || now.Pod == nil || len(old.Pod.Containers) != 1 || len(now.Pod.Containers) != 1 {
+		return Difference{}, false
+	}
+	text := func(c *Container) []string {
+		if which == "command" {
+			return plain(c.Command)
+		}
+		return plain(c.Args)
+	}
+	a, b := text(&old.Pod.Containers[0]), text(&now.Pod.Containers[0])
+	for i := range max(len(a), len(b)) {
+		if x, y := lineAt(a, i), lineAt(b, i); x != y {
+			n, from, to := firstDifference(x, y)
+			what := which
+			if strings.Contains(x+y, "\n") {
+				what = fmt.Sprintf("code line %d", n)
+			}
+			return Difference{What: what, Before: from, After: to}, true
+		}
+	}
+	return Difference{}, false
+}

@@ -1,0 +1,133 @@
+package dag
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/wherry-ml/wherry/runner"
+)
+
+// trees is an artifact store of source folders: by digest, file name and text. A
+// view of them says that opened were opened.
+type trees struct {
+	someArtifacts
+	dir    string
+	files  map[string]map[string]string
+	opened []string
+	missed bool
+}
+
+func (a *trees) View(_ context.Context, digest, at string) (View, error) {
+	if a.files[digest] == nil {
+		return nil, ErrNoView
+	}
+	return a, os.MkdirAll(at, 0o755)
+}
+
+func (a *trees) Opened() ([]string, bool) { return a.opened, !a.missed }
+
+func (a *trees) Files(_ context.Context, digest string) (map[string]string, error) {
+	return a.files[digest], nil
+}
+
+func (a *trees) ReadDigest(_ context.Context, digest string, opened []string) (string, error) {
+	text := fmt.Sprint(sortedKeys(a.files[digest]))
+	for _, name := range opened {
+		content, ok := a.files[digest][name]
+		if !ok {
+			return "", fs.ErrNotExist
+		}
+		text += name + content
+	}
+	return digestOf(text), nil
+}
+
+func (a *trees) Path(digest string) (string, error) {
+	dir := filepath.Join(a.dir, digest)
+	for name, text := range a.files[digest] {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return "", err
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			return "", err
+		}
+	}
+	return dir, nil
+}
+
+// seeing is an engine on this machine's kernel.
+type seeing struct{ *scripted }
+
+func (b seeing) Features() runner.Features {
+	f := b.scripted.Features()
+	f.SeesOpens = true
+	return f
+}
+
+// TestReadsOfSources asserts that of a mounted folder only that counts which the
+// step has read, and that the reason says so.
+func TestReadsOfSources(t *testing.T) {
+	play(t, func(s *stage) {
+		store := &trees{dir: s.home, opened: []string{"a.py"}, files: map[string]map[string]string{
+			"t1": {"a.py": "x\nlr = 0.1\n", "b.py": "b"},
+			"t2": {"a.py": "x\nlr = 0.1\n", "b.py": "B"},
+			"t3": {"a.py": "x\nlr = 0.2\n", "b.py": "B"},
+			"t4": {"a.py": "x\nlr = 0.2\n", "b.py": "B", "c.py": ""},
+		}}
+		run := func(id, tree, want string) {
+			t.Helper()
+			p := steps("a")
+			p.Components["root"].Graph.Tasks["a"].Cache = true
+			s.create(id, p, func(r *Run) {
+				r.Options.Mounts = []Mount{{Source: "/src", Target: "/app", ReadOnly: true, Digest: tree}}
+			})
+			d := s.driver(id)
+			d.Backend, d.Artifacts = seeing{s.backend}, store
+			if _, _, err := d.Drive(s.t.Context(), id); err != nil {
+				t.Fatal(err)
+			}
+			_, executions, _ := s.store.LoadRun(s.t.Context(), id)
+			if got := executions[0].Reason; got != want || executions[0].State != Succeeded {
+				t.Errorf("%s: %s (%s), want %s", id, executions[0].State, got, want)
+			}
+		}
+		run("r1", "t1", "first run")
+		run("r2", "t1", "same inputs and code as in run r1")
+		run("r3", "t2", "b.py changed, which it does not read; else as in run r1")
+		run("r4", "t3", "/app/a.py changed, line 2: lr = 0.1 -> lr = 0.2")
+		run("r5", "t4", "/app/c.py is new")
+		run("r6", "t2", "b.py changed, which it does not read; else as in run r1")
+		store.missed = true
+		store.files["t5"] = map[string]string{"a.py": "other", "b.py": "B"}
+		store.files["t6"] = map[string]string{"a.py": "other", "b.py": "changed"}
+		run("r7", "t5", "/app/a.py changed, line 1: x -> other")
+		run("r8", "t6", "/app/a.py changed, line 1: x -> other")
+		if left, _ := filepath.Glob(filepath.Join(s.home, "runs", "*", "views", "*")); len(left) > 0 {
+			t.Errorf("views were left: %v", left)
+		}
+	})
+}
+
+// TestReadsNeedTheKernel asserts that everything counts where opens can't be seen.
+func TestReadsNeedTheKernel(t *testing.T) {
+	play(t, func(s *stage) {
+		store := &trees{dir: s.home, files: map[string]map[string]string{"t1": {"a.py": "a"}, "t2": {"a.py": "b"}}}
+		for _, tree := range []string{"t1", "t2"} {
+			p := steps("a")
+			p.Components["root"].Graph.Tasks["a"].Cache = true
+			s.create(tree, p, func(r *Run) {
+				r.Options.Mounts = []Mount{{Source: "/src", Target: "/app", ReadOnly: true, Digest: tree}}
+			})
+			d := s.driver(tree)
+			d.Artifacts = store
+			_, executions, err := d.Drive(s.t.Context(), tree)
+			if err != nil || executions[0].Cached {
+				t.Errorf("%s: %v, cached %v", tree, err, executions[0].Cached)
+			}
+		}
+	})
+}
