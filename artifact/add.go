@@ -176,7 +176,7 @@ func (s *Store) put(ctx context.Context, o *object, place placeFunc) error {
 	if err := s.pin(o.sum); err != nil {
 		return err
 	}
-	if there, err := s.has(ctx, o); err != nil || there {
+	if there, err := s.has(ctx, o); err != nil || there && s.sound(ctx, o) {
 		return err
 	}
 	st, err := s.newStage()
@@ -192,7 +192,17 @@ func (s *Store) put(ctx context.Context, o *object, place placeFunc) error {
 		return err
 	}
 	s.reached("synced")
-	return s.commit(ctx, st, o)
+	err = s.commit(ctx, st, o)
+	if err == nil {
+		s.sealNew(ctx, o.sum)
+	}
+	return err
+}
+
+// sound reports whether the object that is there is not known to be damaged.
+func (s *Store) sound(ctx context.Context, o *object) bool {
+	_, corrupt := errors.AsType[*CorruptError](s.Check(ctx, o.sum.String()))
+	return !corrupt
 }
 
 const staged = "object" // name of the new object in a stage

@@ -19,6 +19,8 @@ type CorruptError struct {
 	Digest string
 	Path   string
 	Got    string // its real digest; empty where it has none
+
+	Removed bool // from the store, so that it is made again
 }
 
 func (e *CorruptError) Error() string {
@@ -30,6 +32,9 @@ func (e *CorruptError) Error() string {
 
 // Hint says what to do next.
 func (e *CorruptError) Hint() string {
+	if e.Removed {
+		return "run the pipeline again: it was removed from the store, and the task that made it will run; check the disk"
+	}
 	return "check the disk, and run the task that made it again with --no-cache"
 }
 

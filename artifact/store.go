@@ -92,6 +92,9 @@ func (s *Store) Remove(digest string) error {
 		return fmt.Errorf("remove artifact %s: %w", digest, err)
 	}
 	defer st.close()
+	if d, err := parseDigest(digest); err == nil {
+		os.Remove(s.sealPath(d))
+	}
 	if err := os.Rename(p, st.path("removed")); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("remove artifact %s: %w", digest, err)
 	}

@@ -3,6 +3,7 @@ package dag
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"slices"
 	"strings"
@@ -263,12 +264,20 @@ func (d *drive) missing(v Values) string {
 			if a.Digest == "" {
 				continue
 			}
-			if _, err := d.Artifacts.Path(a.Digest); err != nil {
+			if err := d.Artifacts.Check(d.ops, a.Digest); err != nil {
+				d.noteDamage(err)
 				return name
 			}
 		}
 	}
 	return ""
+}
+
+// noteDamage tells why a stored artifact is not used, unless it is only gone.
+func (d *drive) noteDamage(err error) {
+	if !errors.Is(err, fs.ErrNotExist) {
+		d.note("%v; it is not used", err)
+	}
 }
 
 // why explains a cache miss. read is the newest execution that differs in mounted
@@ -355,7 +364,7 @@ func (d *drive) close(s *scope) {
 // finish ends the run once its tasks have ended and what they left on the engine
 // is gone: then nobody has to look after it any more. It reports whether it did.
 func (d *drive) finish() bool {
-	if d.root == nil || d.root.open > 0 || d.cleaning > 0 || d.run.State.Ended() || d.clearWorkspace() {
+	if d.root == nil || d.root.open > 0 || d.cleaning > 0 || d.run.State.Ended() || d.sweep() || d.clearWorkspace() {
 		return false
 	}
 	d.run.State, d.run.Error = d.root.result()

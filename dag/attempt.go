@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -73,7 +74,7 @@ func (d *drive) launch(n *node, a *Attempt, pod runner.Pod, there bool) {
 		d.spawn(func() func() {
 			out := d.attempt(pod, there, end, r, log, func() {
 				d.post(func() {
-					d.sweep()
+					d.sweepBuilds()
 					if a.State == Pending {
 						a.State = Running
 						d.change(n)
@@ -88,16 +89,16 @@ func (d *drive) launch(n *node, a *Attempt, pod runner.Pod, there bool) {
 	})
 }
 
-// sweep lets the backend remove what dead processes have left, once, when the first
+// sweepBuilds lets the backend remove the builds that dead processes have left, once, when the first
 // step runs: nobody waits for it.
-func (d *drive) sweep() {
+func (d *drive) sweepBuilds() {
 	sweeper, ok := d.Backend.(runner.Sweeper)
-	if d.swept || !ok {
+	if d.sweptBuilds || !ok {
 		return
 	}
-	d.swept = true
+	d.sweptBuilds = true
 	d.spawn(func() func() {
-		sweeper.Sweep(d.ops)
+		_ = sweeper.Sweep(d.ops, nil) // what it can't do is left for the next time
 		return nil
 	})
 }
@@ -107,6 +108,9 @@ func (d *drive) sweep() {
 func (d *drive) attempt(pod runner.Pod, there bool, end <-chan runner.Exit, r render, log string, started func()) outcome {
 	var watched views
 	if !there {
+		if err := d.sound(pod); err != nil {
+			return outcome{err: err}
+		}
 		var err error
 		if watched, err = d.watchReads(&pod); err != nil {
 			return outcome{err: err}
@@ -135,6 +139,16 @@ func (d *drive) attempt(pod runner.Pod, there bool, end <-chan runner.Exit, r re
 		out.reads = watched.end(d.ops, d.Artifacts, d.run)
 	}
 	return out
+}
+
+// sound returns an error if an input of the pod was damaged since it was stored.
+func (d *drive) sound(pod runner.Pod) error {
+	for _, in := range pod.Inputs {
+		if err := d.Artifacts.Check(d.ops, in.Digest); err != nil && !errors.Is(err, fs.ErrNotExist) { // gone: for the backend to say
+			return fmt.Errorf("input %s: %w", in.Path, err)
+		}
+	}
+	return nil
 }
 
 func (d *drive) collect(pod runner.Pod, r render, log string) outcome {

@@ -18,6 +18,9 @@ type Artifacts interface {
 	Add(ctx context.Context, path string) (digest string, size int64, err error)
 	// Path returns where the object lies; fs.ErrNotExist when it is gone.
 	Path(digest string) (string, error)
+	// Check returns an error unless the object is there and sound, fs.ErrNotExist
+	// when it is gone. One that is damaged is gone afterwards.
+	Check(ctx context.Context, digest string) error
 	// View makes a tree of links to a stored directory at the path at, which it
 	// makes, for one step alone, and watches which files are opened there. ErrNoView
 	// where that can't be.

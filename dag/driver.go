@@ -134,13 +134,15 @@ type drive struct {
 	changed map[*Execution]bool
 	acts    []func() // carried out once the batch is committed
 
-	noted    map[string]bool // what was said once
-	fatal    error
-	canceled bool // Cancel was seen
-	expired  bool // canceled by the pipeline's deadline
-	cleared  bool // the workspace was seen to
-	killed   bool
-	swept    bool // see sweep
+	noted       map[string]bool // what was said once
+	fatal       error
+	canceled    bool // Cancel was seen
+	expired     bool // canceled by the pipeline's deadline
+	cleared     bool // the workspace was seen to
+	resumed     bool // a driver before this one began it
+	swept       bool // what that one left was seen to
+	killed      bool
+	sweptBuilds bool // see sweepBuilds
 }
 
 // setting is what the run's scopes share.
@@ -160,7 +162,7 @@ func (d *drive) loop(ctx context.Context, executions []*Execution) error {
 	done, kill := ctx.Done(), d.Kill
 	var deadline <-chan time.Time
 	if limit := d.run.Pipeline.Deadline; limit > 0 {
-		deadline = time.After(time.Until(d.run.Started.Add(limit)))
+		deadline = time.After(min(limit, time.Until(d.run.Started.Add(limit)))) // a clock that was set back gives no more
 	}
 	for {
 		if err := d.turn(); err != nil {

@@ -143,6 +143,11 @@ func (a stageArtifacts) Path(digest string) (string, error) {
 	return "/store/" + digest, nil
 }
 
+func (a stageArtifacts) Check(_ context.Context, digest string) error {
+	_, err := a.Path(digest)
+	return err
+}
+
 // play runs f on a stage, in a bubble.
 func play(t *testing.T, f func(s *stage)) {
 	t.Helper()

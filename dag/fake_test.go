@@ -234,6 +234,10 @@ func (noArtifacts) Files(context.Context, string) (map[string]string, error) {
 func (noArtifacts) ReadDigest(context.Context, string, []string) (string, error) {
 	return "", fs.ErrNotExist
 }
+func (a noArtifacts) Check(_ context.Context, digest string) error {
+	_, err := a.Path(digest)
+	return err
+}
 func (noArtifacts) Import(context.Context, string) (string, int64, error) {
 	return "sha256:0", 1, nil
 }

@@ -13,7 +13,7 @@ import (
 // don't come back until it is thawed.
 type freezer struct {
 	*memStore
-	in     int           // commits until it freezes
+	in     int           // commits until it freezes; the loop's own
 	frozen chan struct{} // closed when it does
 	thaw   chan struct{}
 	once   sync.Once
@@ -47,7 +47,10 @@ func (f *freezer) Owns(ctx context.Context, run string, epoch int64) error {
 }
 
 func (f *freezer) UpdateAdmissions(ctx context.Context, backend string, decide func([]queue.Admission) queue.Change) error {
-	f.hang()
+	if f.in <= 0 {
+		f.hang()
+		return errCrash // a driver that hung here was killed: nothing fences the queue
+	}
 	return f.memStore.UpdateAdmissions(ctx, backend, decide)
 }
 

@@ -128,7 +128,8 @@ func (d *drive) fetch(task, from string, a *Artifact, earlier []Artifact, reimpo
 		if e.Digest == "" {
 			continue
 		}
-		if _, gone := d.Artifacts.Path(e.Digest); gone != nil {
+		if gone := d.Artifacts.Check(d.ops, e.Digest); gone != nil {
+			d.post(func() { d.noteDamage(gone) })
 			reason = "what was imported before is gone from the artifact store"
 			continue
 		}

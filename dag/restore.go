@@ -27,7 +27,7 @@ func (d *drive) restore(executions []*Execution) error {
 		}
 		return nil
 	}
-	d.executions = executions
+	d.executions, d.resumed = executions, true
 	children := map[int64][]*Execution{}
 	for _, x := range executions {
 		children[x.Parent] = append(children[x.Parent], x)
@@ -124,6 +124,10 @@ func (d *drive) adopt() error {
 				d.cleanUp(a.Pod, n.made(a))
 			case a.State.Ended():
 				over = append(over, a.Pod)
+				// The driver before may have been killed after it removed the pod.
+				if err := d.linkArtifacts(n.made(a)); err != nil {
+					d.note("%v", err)
+				}
 			}
 		}
 	}
@@ -164,7 +168,8 @@ func (d *drive) adoptPod(n *node, pods map[string]runner.Status) {
 		d.enqueue(n)
 		return
 	case a.State.Ended():
-		d.backOff(n, time.Until(n.exec.RetryAt))
+		// The clock may have been set back since: never longer than it was meant to be.
+		d.backOff(n, min(time.Until(n.exec.RetryAt), n.exec.RetryAt.Sub(a.Ended)))
 		return
 	case !there && a.State == Running:
 		n.live = true

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -41,19 +43,23 @@ func TestSimulation(t *testing.T) {
 }
 
 type simulation struct {
-	t       *testing.T
-	seed    uint64
-	home    string
-	rng     *rand.Rand
-	store   *memStore
-	backend *fakeBackend
-	fails   map[string]int // by execution id: how many of its first starts fail
+	t         *testing.T
+	seed      uint64
+	home      string
+	rng       *rand.Rand
+	store     *memStore
+	backend   *simBackend
+	fails     map[string]int // by execution id: how many of its first starts fail
+	frozen    sync.WaitGroup // drivers that hang
+	hanging   atomic.Int32
+	artifacts *simArtifacts
 }
 
 func (s *simulation) run() {
 	s.store = newMemStore()
-	s.backend = newFakeBackend(rand.New(rand.NewPCG(s.seed, 2)))
+	s.backend = &simBackend{fakeBackend: newFakeBackend(rand.New(rand.NewPCG(s.seed, 2))), dir: s.home}
 	s.fails = map[string]int{}
+	s.artifacts = &simArtifacts{seed: s.seed}
 	s.backend.exit = s.outcome
 	if s.rng.IntN(3) == 0 {
 		s.backend.away = 0.2
@@ -82,7 +88,11 @@ func (s *simulation) run() {
 		if s.drive(run.ID, life == cancelAt) {
 			break
 		}
+		if s.hanging.Load() == 0 && s.rng.IntN(6) == 0 { // the times of one that hangs would be mixed with ours
+			s.store.setBack(run.ID, time.Hour)
+		}
 	}
+	s.frozen.Wait()
 	s.check(run.ID)
 }
 
@@ -102,18 +112,43 @@ func (s *simulation) drive(id string, cancel bool) bool {
 	} else if s.rng.IntN(4) == 0 {
 		time.AfterFunc(time.Duration(s.rng.IntN(5000))*time.Millisecond, func() { stop(ErrHangup) })
 	}
+	f := newFreezer(s.store, 1<<30)
+	if s.backend.away == 0 && s.rng.IntN(4) == 0 { // when it asks once more, its attempts are no longer harmless
+		f.in = 1 + s.rng.IntN(10)
+	}
 	capacity, _ := s.backend.Capacity(ctx)
 	d := &Driver{
-		Backend: s.backend, Store: s.store, Artifacts: noArtifacts{}, Home: s.home, HomeID: "h",
-		Queue: queue.New(s.store, capacity, "fake", id, nil), Patience: time.Second,
+		Backend: s.backend, Store: f, Artifacts: s.artifacts, Home: s.home, HomeID: "h",
+		Queue: queue.New(f, capacity, "fake", id, nil), Patience: time.Second,
 		Evaluators: map[string]Evaluator{"sim": simEvaluator{}},
 	}
-	run, _, err := d.Drive(ctx, id)
+	var run *Run
+	var err error
+	ended := make(chan struct{})
+	go func() { run, _, err = d.Drive(ctx, id); close(ended) }()
+	select {
+	case <-ended:
+	case <-f.frozen:
+		time.Sleep(10 * time.Second)
+		wakes := time.Second + time.Duration(s.rng.IntN(20_000))*time.Millisecond // the next one is there then
+		s.hanging.Add(1)
+		s.frozen.Go(func() {
+			defer s.hanging.Add(-1)
+			time.Sleep(wakes)
+			close(f.thaw)
+			<-ended
+			if !isTakenOver(err) && !errors.Is(err, errCrash) {
+				s.t.Errorf("seed %d: a driver that lost its run ended with %v", s.seed, err)
+			}
+		})
+		return false
+	}
 	var away *runner.UnavailableError
+	var full *NoRoomError
 	switch {
 	case err == nil:
 		return run.State.Ended()
-	case errors.Is(err, errCrash), errors.Is(err, ErrHangup), errors.As(err, &away):
+	case errors.Is(err, errCrash), errors.Is(err, ErrHangup), errors.As(err, &away), errors.As(err, &full):
 		time.Sleep(time.Duration(s.rng.IntN(3000)) * time.Millisecond) // pods go on meanwhile
 		return false
 	}
@@ -140,10 +175,20 @@ func (s *simulation) pipeline() *Pipeline {
 	p := &Pipeline{Name: "sim", Root: "root", Components: map[string]*Component{
 		"step":      {Name: "step", Pod: &Pod{Containers: []Container{{Image: Literal("img"), Command: Args("step")}}}},
 		"item step": {Name: "item step", Pod: &Pod{Containers: []Container{{Image: Literal("img"), Command: Args("item")}}}, Inputs: itemInput},
+		"no image":  {Name: "no image", Pod: &Pod{Containers: []Container{{Image: Literal("missing"), Command: Args("step")}}}},
+		"list": {Name: "list", Pod: &Pod{Containers: []Container{{Image: Literal("img"), Command: Args("list")}}},
+			Outputs: Outputs{Parameters: map[string]*OutputParameter{"items": {Type: TypeList}}}},
+		"claim":   {Name: "claim", Claim: &Claim{}, Outputs: Outputs{Parameters: map[string]*OutputParameter{"name": {}}}},
+		"unclaim": {Name: "unclaim", Claim: &Claim{Delete: true}, Inputs: Inputs{Parameters: map[string]*Parameter{"pvc_name": {Type: TypeString}}}},
 	}}
-	p.Components["inner"] = &Component{Name: "inner", Graph: s.graph([]string{"step"}, 4)}
-	p.Components["body"] = &Component{Name: "body", Graph: s.graph([]string{"step", "inner", "loop step"}, 3), Inputs: itemInput}
-	p.Components["root"] = &Component{Name: "root", Graph: s.graph([]string{"step", "step", "inner", "loop body", "loop step"}, 8)}
+	for _, uri := range []string{"https://sim/well", "https://sim/broken", "https://sim/full"} {
+		p.Components[uri] = &Component{Name: uri, Importer: &Importer{URI: &Source{Constant: &Constant{uri}}, Reimport: s.rng.IntN(2) == 0},
+			Outputs: Outputs{Artifacts: map[string]*OutputArtifact{"artifact": {}}}}
+	}
+	others := []string{"step", "step", "list", "claim", "https://sim/well", "https://sim/full", "https://sim/broken", "no image"}
+	p.Components["inner"] = &Component{Name: "inner", Graph: s.graph([]string{"step", "step", "claim"}, 4)}
+	p.Components["body"] = &Component{Name: "body", Graph: s.graph([]string{"step", "with item", "inner", "loop step", "list"}, 3), Inputs: itemInput}
+	p.Components["root"] = &Component{Name: "root", Graph: s.graph(append(others, "step", "inner", "loop body", "loop step", "loop body", "unclaim"), 8)}
 	if s.rng.IntN(8) == 0 {
 		p.Deadline = time.Duration(1+s.rng.IntN(20)) * time.Second
 	}
@@ -153,15 +198,21 @@ func (s *simulation) pipeline() *Pipeline {
 // itemInput is what the component of a loop's iterations takes.
 var itemInput = Inputs{Parameters: map[string]*Parameter{"item": {Type: TypeInteger}}}
 
-// simEvaluator knows three conditions.
+// simEvaluator knows four conditions.
 type simEvaluator struct{}
 
-func (simEvaluator) Condition(text string, _ map[string]any) (bool, error) {
-	if text == "broken" {
+func (simEvaluator) Condition(text string, inputs map[string]any) (bool, error) {
+	switch text {
+	case "broken":
 		return false, errors.New("no such key")
+	case "odd":
+		return odd(inputs["item"]), nil
 	}
 	return text == "true", nil
 }
+
+func odd(x any) bool { return strings.ContainsAny(fmt.Sprint(x), "13579") }
+
 func (simEvaluator) Select(string, any) (any, error) { return nil, errors.New("selects nothing") }
 
 // loops makes the task a loop over a few items.
@@ -174,6 +225,40 @@ func (s *simulation) loops(task *Task, component string) {
 	task.Iterate = &Iterator{Items: &Source{Constant: &Constant{items}}, Input: "item", Parallelism: s.rng.IntN(3)}
 }
 
+// wire gives the i-th task of g what it takes from its loop or from an earlier task,
+// which it returns; -1: none.
+func (s *simulation) wire(g *Graph, task *Task, i int) int {
+	needs := func(component string) int {
+		for j := range i {
+			if g.Tasks[fmt.Sprintf("t%d", j)].Component == component {
+				task.Needs = append(task.Needs, Edge{Task: fmt.Sprintf("t%d", j), On: OnSuccess})
+				return j
+			}
+		}
+		return -1
+	}
+	switch {
+	case task.Component == "with item":
+		task.Component = "item step"
+		task.Parameters = map[string]*Source{"item": {Input: "item"}}
+		task.When = &Expression{Language: "sim", Text: "odd"}
+	case task.Component == "unclaim":
+		from := needs("claim")
+		task.Parameters = map[string]*Source{"pvc_name": {Task: fmt.Sprintf("t%d", from), Output: "name"}}
+		if from < 0 {
+			task.Component, task.Parameters = "step", nil
+		}
+		return from
+	case task.Iterate != nil && s.rng.IntN(2) == 0:
+		from := needs("list")
+		if from >= 0 {
+			task.Iterate.Items = &Source{Task: fmt.Sprintf("t%d", from), Output: "items"}
+		}
+		return from
+	}
+	return -1
+}
+
 func (s *simulation) graph(components []string, most int) *Graph {
 	g := &Graph{Tasks: map[string]*Task{}, FailFast: s.rng.IntN(4) == 0}
 	for i := range 1 + s.rng.IntN(most) {
@@ -181,11 +266,12 @@ func (s *simulation) graph(components []string, most int) *Graph {
 		if body, ok := strings.CutPrefix(task.Component, "loop "); ok {
 			s.loops(task, map[string]string{"body": "body", "step": "item step"}[body])
 		}
-		if s.rng.IntN(5) == 0 {
+		from := s.wire(g, task, i)
+		if s.rng.IntN(5) == 0 && task.When == nil {
 			task.When = &Expression{Language: "sim", Text: []string{"true", "false", "false", "broken"}[s.rng.IntN(4)]}
 		}
 		for j := range i {
-			if s.rng.IntN(3) == 0 {
+			if s.rng.IntN(3) == 0 && j != from {
 				task.Needs = append(task.Needs, Edge{Task: fmt.Sprintf("t%d", j), On: []Predicate{OnSuccess, OnSuccess, OnEnd, OnDone, OnFailure}[s.rng.IntN(5)]})
 			}
 		}
@@ -239,7 +325,7 @@ func (s *simulation) check(id string) {
 				bad("%s: attempt %d is %s", x.Path, a.Number, a.State)
 			}
 		}
-		if x.Kind == KindContainer && !x.Cached && (x.State == Succeeded) != (ok == 1) {
+		if x.Kind == KindContainer && run.Pipeline.Components[x.Component].Claim == nil && !x.Cached && (x.State == Succeeded) != (ok == 1) {
 			bad("%s is %s with %d successful attempts", x.Path, x.State, ok)
 		}
 	}
@@ -279,14 +365,15 @@ func (s *simulation) checkStates(run *Run, byParent map[int64]map[string]*Execut
 			for _, e := range task.Needs {
 				holds = holds && e.On.holds(siblings[e.Task].State)
 			}
-			if x.State == Succeeded && task.Iterate != nil && len(byParent[x.ID]) != len(task.Iterate.Items.Constant.Value.([]any)) {
+			if x.State == Succeeded && task.Iterate != nil && len(byParent[x.ID]) != len(itemsOf(task, siblings)) {
 				bad("%s has %d iterations", name, len(byParent[x.ID]))
 			}
 			if task.When != nil && holds {
-				if x.State == Succeeded && task.When.Text != "true" {
+				isOdd := task.When.Text == "odd" && odd(x.Inputs.Parameters["item"])
+				if x.State == Succeeded && task.When.Text != "true" && !isOdd {
 					bad("%s is %s with the condition %s", name, x.State, task.When.Text)
 				}
-				holds = task.When.Text != "false"
+				holds = task.When.Text == "true" || task.When.Text == "broken" || isOdd || task.When.Text == "odd" && x.State == Skipped && x.Reason == canceledReason
 				if x.State == Failed && task.When.Text == "broken" {
 					continue
 				}
@@ -302,6 +389,16 @@ func (s *simulation) checkStates(run *Run, byParent map[int64]map[string]*Execut
 	if run.State == Succeeded && failed || run.State == Failed && !failed && run.Pipeline.Deadline == 0 {
 		bad("the run is %s", run.State)
 	}
+}
+
+// itemsOf are the items of a loop.
+func itemsOf(task *Task, siblings map[string]*Execution) []any {
+	items := task.Iterate.Items
+	if items.Constant != nil {
+		return items.Constant.Value.([]any)
+	}
+	list, _ := siblings[items.Task].Outputs.Parameters[items.Output].([]any)
+	return list
 }
 
 func (s *simulation) taskOf(run *Run, x *Execution, byParent map[int64]map[string]*Execution) *Task {

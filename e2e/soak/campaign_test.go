@@ -212,6 +212,10 @@ func expected(rel string, e fs.DirEntry) bool {
 	top, _, _ := strings.Cut(rel, "/")
 	base := filepath.Base(rel)
 	switch top {
+	case "artifacts":
+		return strings.HasPrefix(rel, "artifacts/seals/")
+	case "work": // the locks of image builds stay
+		return strings.HasPrefix(base, "build-") && strings.HasSuffix(base, ".lock")
 	case "wherry.db", "wherry.db-wal", "wherry.db-shm", "logs", "snapshots":
 		return true
 	case "runs":

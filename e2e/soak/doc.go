@@ -4,6 +4,5 @@
 //	go test ./e2e/soak -run Wherry -kills 300 -v        kill -9 of wherry
 //	go test ./e2e/soak -run Engine -engine.kills 20 -v  kill -9 of the engine, and of both
 //
-// The second one kills the engine of this machine and starts it again: nothing else
-// may be using it.
+// The engine that is killed is one that the second campaign starts for itself.
 package soak

@@ -308,7 +308,7 @@ func (b *Backend) awaitDeadline(ctx context.Context, e *engine, p runner.Pod, si
 	select {
 	case <-ctx.Done():
 		return
-	case <-time.After(time.Until(since.Add(p.Deadline))):
+	case <-time.After(min(p.Deadline, time.Until(since.Add(p.Deadline)))): // a clock that was set back gives no more
 	}
 	for wait := 100 * time.Millisecond; ctx.Err() == nil; wait = min(2*wait, 5*time.Second) {
 		err := e.stop(ctx, p.Name, grace(p))

@@ -245,6 +245,8 @@ func (v view) cause(u unit, e runner.Exit) (runner.Cause, string) {
 	switch {
 	case v.orphaned(u):
 		return runner.CauseLost, "the container that holds its network ended before it could start"
+	case u.unstartable() && v.lost(u): // it may have begun: "task …: already exists"
+		return runner.CauseLost, "the engine was restarted while it started it"
 	case u.unstartable():
 		return runner.CauseStart, startMessage(u.err)
 	case u.status == "dead" || u.status == "removing":
