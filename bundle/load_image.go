@@ -17,7 +17,7 @@ import (
 func (b *Bundle) loadImages(ctx context.Context, e Engine, loaded *Loaded, told Progress) error {
 	var lacking []Image
 	for _, im := range b.Document.Images {
-		id, err := e.ImageID(ctx, im.Name)
+		id, err := e.ImageID(ctx, im.asked())
 		if err != nil {
 			return err
 		}
@@ -46,7 +46,7 @@ func (b *Bundle) loadImages(ctx context.Context, e Engine, loaded *Loaded, told 
 		return err
 	}
 	for _, im := range lacking {
-		id, err := e.ImageID(ctx, im.Name)
+		id, err := e.ImageID(ctx, im.asked())
 		if err != nil {
 			return err
 		}
@@ -58,6 +58,15 @@ func (b *Bundle) loadImages(ctx context.Context, e Engine, loaded *Loaded, told 
 		}
 	}
 	return nil
+}
+
+// asked is what an engine finds the image by: its id, where its name is a digest,
+// which only a registry can give.
+func (im Image) asked() string {
+	if strings.Contains(im.Name, "@") || strings.HasPrefix(im.Name, "sha256:") {
+		return im.ID
+	}
+	return im.Name
 }
 
 // writeDocker writes images as docker load takes them, in both of its forms.
@@ -77,7 +86,7 @@ func (b *Bundle) writeDocker(ctx context.Context, w io.Writer, images []Image, t
 			return err
 		}
 		one := dockerImage{Config: digestName(m.Config.Digest.String()), RepoTags: []string{fullName(im.Name)}}
-		if strings.HasPrefix(im.Name, "sha256:") {
+		if im.asked() != im.Name {
 			one.RepoTags = nil
 		}
 		for _, l := range m.Layers {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -24,9 +25,10 @@ const filesName = "wherry-files:"
 type bundleFiles struct {
 	dir     string // where it is made
 	base    string
-	outside []string    // what lies elsewhere, in order
-	secrets []given.Ref // never in it
-	needs   []string    // what is not in it, for people
+	outside []string          // what lies elsewhere, in order
+	secrets []given.Ref       // never in it
+	pinned  map[string]string // ids of images that are named by their digest, by that name
+	needs   []string          // what is not in it, for people
 }
 
 // need notes what a person must bring along.
@@ -160,14 +162,12 @@ func (b *bundleFiles) write(original string, text []byte) error {
 	return os.WriteFile(to, text, 0o644)
 }
 
-// collectFiles puts together what a run reads of this machine. It is made in dir.
-func (g *globals) collectFiles(ctx context.Context, dir string, run *dag.Run, l *loaded, proj *project) (*bundleFiles, error) {
-	b := &bundleFiles{dir: dir, secrets: run.Options.Secrets}
+// collectFiles puts together in b.dir what a run reads of this machine.
+func (g *globals) collectFiles(ctx context.Context, b *bundleFiles, run *dag.Run, l *loaded, proj *project) error {
 	file := run.Pipeline.File
-	b.base = baseFolder(file, proj, run)
 	for i := range run.Options.Mounts {
 		if err := g.collectMount(ctx, b, &run.Options.Mounts[i]); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	var folders []string
@@ -190,24 +190,23 @@ func (g *globals) collectFiles(ctx context.Context, dir string, run *dag.Run, l 
 			continue
 		}
 		if err := b.copyTree(ctx, from, from); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	if l != nil && isPython(file) {
 		if err := b.write(compiledName(file), l.file.Text); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	if proj.File != "" {
-		text, err := b.projectText(proj)
-		if err != nil {
-			return nil, err
-		}
-		if err := b.write(proj.File, text); err != nil {
-			return nil, err
-		}
+	if proj.File == "" && len(b.pinned) == 0 {
+		return nil
 	}
-	return b, nil
+	at := cmp.Or(proj.File, filepath.Join(filepath.Dir(file), projectFile))
+	text, err := b.projectText(at)
+	if err != nil {
+		return err
+	}
+	return b.write(at, text)
 }
 
 // compiledName is where the compiled form of a Python file goes.

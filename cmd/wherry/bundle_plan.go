@@ -48,8 +48,8 @@ func (g *globals) bundleSource(ctx context.Context, b *bundled) (bundle.Source, 
 	}
 	for _, im := range set.Images {
 		b.plan.Images = append(b.plan.Images, bundle.Image{Name: im.Name, ID: im.Ref})
-		if strings.Contains(im.Name, "@") {
-			b.files.need("image %s is named by its digest, by which an engine without a network may not find it; give it another name in wherry.yaml: images", im.Name)
+		if strings.Contains(im.Name, "@") { // an engine that did not pull it does not know it by that
+			b.files.pinned[im.Name] = im.Ref
 		}
 	}
 	b.images = set.Images

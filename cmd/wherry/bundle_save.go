@@ -86,15 +86,17 @@ func (g *globals) saveBundle(ctx context.Context, ref string, f bundleSaveFlags)
 		return err
 	}
 	defer remove()
-	if b.files, err = g.collectFiles(ctx, dir, b.run, b.loaded, b.project); err != nil {
-		return fmt.Errorf("save bundle: files: %w", err)
-	}
+	b.files = &bundleFiles{dir: dir, secrets: b.run.Options.Secrets, pinned: map[string]string{},
+		base: baseFolder(b.run.Pipeline.File, b.project, b.run)}
 	b.plan.Folder = dir
 	source, err := g.bundleSource(ctx, b)
 	if err != nil {
 		return err
 	}
 	defer source.Home.Close()
+	if err := g.collectFiles(ctx, b.files, b.run, b.loaded, b.project); err != nil {
+		return fmt.Errorf("save bundle: files: %w", err)
+	}
 	if err := g.planRecords(ctx, b); err != nil {
 		return err
 	}
