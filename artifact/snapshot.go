@@ -19,6 +19,9 @@ type SnapshotOptions struct {
 	// Note is told what a person should know: links that lead out of the source,
 	// special files that were left out. May be nil.
 	Note func(string)
+	// Skip says what else is left out: rel is relative to the source, with slashes.
+	// May be nil.
+	Skip func(rel string, dir bool) bool
 }
 
 // Snapshot stores the folder or file at source as it is now, and returns the
@@ -34,7 +37,7 @@ func (s *Store) Snapshot(ctx context.Context, source string, o SnapshotOptions) 
 	if o.Note == nil {
 		o.Note = func(string) {}
 	}
-	n := snapshot{store: s, note: o.Note}
+	n := snapshot{store: s, note: o.Note, leaves: o.Skip}
 	// What is saved in the meantime is no reason to give up.
 	for i := range 5 {
 		if err = n.take(ctx, source, i > 0); err == nil {
@@ -57,7 +60,8 @@ func (s *Store) Snapshot(ctx context.Context, source string, o SnapshotOptions) 
 type snapshot struct {
 	store   *Store
 	note    func(string)
-	source  string // physical
+	leaves  func(rel string, dir bool) bool // out; nil: nothing but what skip names
+	source  string                          // physical
 	root    *os.Root
 	object  *object
 	st      *stage
@@ -170,6 +174,8 @@ func (n *snapshot) skip() skipFunc {
 			return true, nil
 		case kind == kindDir && st.dev == home.dev && st.ino == home.ino:
 			n.note(fmt.Sprintf("%s was left out: it is WHERRY_HOME", filepath.Join(n.source, rel)))
+			return true, nil
+		case n.leaves != nil && n.leaves(rel, kind == kindDir):
 			return true, nil
 		case kind == kindLink:
 			n.noteLink(rel)

@@ -4,10 +4,12 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -17,6 +19,7 @@ import (
 type View struct {
 	file   *os.File         // of inotify
 	dirs   map[int32]string // by watch
+	mu     sync.Mutex       // of seen
 	seen   map[string]bool  // files that were opened
 	missed bool             // the kernel has dropped events
 	ended  chan struct{}    // the reader has
@@ -65,7 +68,9 @@ func (v *View) take(buf []byte) {
 		case mask&unix.IN_Q_OVERFLOW != 0:
 			v.missed = true
 		case mask&unix.IN_OPEN != 0 && mask&unix.IN_ISDIR == 0 && name != "" && known:
+			v.mu.Lock()
 			v.seen[path.Join(dir, name)] = true
+			v.mu.Unlock()
 		}
 	}
 }
@@ -87,6 +92,13 @@ func (v *View) Opened() (files []string, all bool) {
 	}
 	slices.Sort(files)
 	return files, !v.missed
+}
+
+// SoFar returns the files that were opened up to now, sorted.
+func (v *View) SoFar() []string {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return slices.Sorted(maps.Keys(v.seen))
 }
 
 // drain takes what is in the queue when the reader was told to end.

@@ -9,3 +9,6 @@ func watchOpens(string, []string) (*View, error) { return nil, ErrNoView }
 
 // Opened returns nothing.
 func (*View) Opened() ([]string, bool) { return nil, false }
+
+// SoFar returns nothing.
+func (*View) SoFar() []string { return nil }

@@ -146,9 +146,12 @@ func (d *drive) prepare(n *node) {
 			return
 		}
 		if d.reuse(n) {
+			d.Replaces.drop(func(path string) bool { return path == n.exec.Path })
 			return
 		}
-		d.enqueue(n)
+		if !d.await(n) {
+			d.enqueue(n)
+		}
 	})
 }
 
@@ -339,6 +342,9 @@ func (d *drive) end(n *node, s State, err string) {
 		n.exec.Ended = a.Ended // not when a driver came to see it
 	}
 	n.phase = phaseIdle
+	if o := n.offer; o != nil {
+		d.after(func() { close(o.ended) }) // it can be found in the cache now
+	}
 	d.change(n)
 	d.batch.Durable = d.batch.Durable || s == Succeeded && !n.exec.Cached || s == Failed
 	n.parent.open--
@@ -401,6 +407,8 @@ func (d *drive) cancel() {
 			switch {
 			case n.inner != nil && !n.exec.State.Ended():
 				visit(n.inner)
+			case n.live && n.offer != nil:
+				// a newer run may want it
 			case n.live:
 				pod := n.pod()
 				d.after(func() { d.stop(pod, d.stopGrace()) })

@@ -66,20 +66,22 @@ func (d *drive) clamp(n *node, pod runner.Pod) {
 // been seen on the engine: then nothing that Ensure refuses ends it.
 func (d *drive) launch(n *node, a *Attempt, pod runner.Pod, there bool) {
 	n.phase, n.live = phaseLive, true
+	read := &sharedViews{}
+	n.views = read
 	d.running++
 	r := render{run: d.run, node: n, dir: attemptDir(d.Home, d.run.ID, n.exec.ID, a.Number)}
 	end := d.watch.expect(pod.Name)
 	log := filepath.Join(d.Home, logPath(d.run.ID, n.exec.ID, a.Number))
 	d.after(func() {
 		d.spawn(func() func() {
-			out := d.attempt(pod, there, end, r, log, func() {
+			out := d.attempt(pod, there, end, r, log, read, func() {
 				d.post(func() {
 					d.sweep()
 					if a.State == Pending {
 						a.State = Running
 						d.change(n)
 					}
-					if d.canceled { // while it was being started
+					if d.canceled && (n.offer == nil || n.offer.stopped) { // while it was being started
 						d.stop(pod.Name, d.stopGrace())
 					}
 				})
@@ -105,7 +107,7 @@ func (d *drive) sweep() {
 
 // attempt starts (or adopts) the pod, waits for its end and collects it. It runs
 // beside the loop and touches nothing of the node.
-func (d *drive) attempt(pod runner.Pod, there bool, end <-chan runner.Exit, r render, log string, started func()) outcome {
+func (d *drive) attempt(pod runner.Pod, there bool, end <-chan runner.Exit, r render, log string, read *sharedViews, started func()) outcome {
 	var watched views
 	if !there {
 		err := d.sound(pod)
@@ -115,6 +117,7 @@ func (d *drive) attempt(pod runner.Pod, there bool, end <-chan runner.Exit, r re
 		if watched, err = d.watchReads(&pod); err != nil {
 			return outcome{err: err}
 		}
+		read.set(watched)
 	}
 	defer watched.drop()
 	err := d.patiently(func() error { return d.Backend.Ensure(d.ops, []runner.Pod{pod}) })

@@ -34,6 +34,9 @@ type Artifacts interface {
 	Link(digest, at string) error
 	// Import brings in a file or directory of this machine.
 	Import(ctx context.Context, uri string) (digest string, size int64, err error)
+	// Context stands for the folder that an image is built from, without what its
+	// .dockerignore names.
+	Context(ctx context.Context, dir, dockerfile string) (digest string, err error)
 	// Fetch brings in what a URI names elsewhere, see RemoteSchemes. progress is told
 	// how many bytes have come and, unless 0, of how many.
 	Fetch(ctx context.Context, uri string, progress func(done, total int64)) (digest string, size int64, err error)

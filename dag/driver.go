@@ -43,6 +43,10 @@ type Driver struct {
 	Observe func(Event)
 	// Kill, when closed, kills what a cancelation is still waiting for. May be nil.
 	Kill <-chan struct{}
+	// Replace, when it yields one, makes Drive give way to a newer run. May be nil.
+	Replace <-chan *Replacement
+	// Replaces is what an older run has given way to this one with. May be nil.
+	Replaces *Replacement
 	// Beat is called every 2 s while the loop turns: a driver that doesn't beat
 	// hangs. It must not block. May be nil.
 	Beat func()
@@ -77,6 +81,7 @@ const beatEvery = 2 * time.Second
 // it with a *runner.UnavailableError: then nothing is lost, and Drive can be
 // called again.
 func (d *Driver) Drive(ctx context.Context, id string) (*Run, []*Execution, error) {
+	defer d.Replaces.dropAll()         // nothing, where a still newer run has taken it
 	epoch, err := d.Store.Own(ctx, id) // first: what is loaded then is final
 	if err != nil {
 		return nil, nil, err
@@ -96,6 +101,7 @@ func (d *Driver) Drive(ctx context.Context, id string) (*Run, []*Execution, erro
 	}
 	dr.watch = watchPods(ops, d.Backend, run.ID, d.patience())
 	err = dr.loop(ctx, executions)
+	dr.endOffers()
 	dr.over = true
 	stop() // pauses and pulls that a cancelation left; what was to be removed is, see finish
 	dr.drainAll()
@@ -142,7 +148,8 @@ type drive struct {
 	resumed  bool // a driver before this one began it
 	tidied   bool // what that one left was seen to
 	killed   bool
-	swept    bool // see sweep
+	swept    bool         // see sweep
+	givesWay *Replacement // nil: to nobody
 }
 
 // setting is what the run's scopes share.
@@ -159,6 +166,9 @@ func (d *drive) loop(ctx context.Context, executions []*Execution) error {
 	}
 	ticker := time.NewTicker(tick)
 	defer ticker.Stop()
+	if d.Replaces != nil {
+		d.dropGone()
+	}
 	done, kill := ctx.Done(), d.Kill
 	var deadline <-chan time.Time
 	if limit := d.run.Pipeline.Deadline; limit > 0 {
@@ -183,6 +193,9 @@ func (d *drive) loop(ctx context.Context, executions []*Execution) error {
 				return ErrHangup
 			}
 			d.cancel()
+			d.stopOffers()
+		case r := <-d.Replace:
+			d.giveWay(r)
 		case <-deadline:
 			d.expire()
 		case <-kill:

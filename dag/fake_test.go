@@ -241,6 +241,7 @@ func (noArtifacts) ReadDigest(context.Context, string, []string) (string, error)
 func (noArtifacts) Import(context.Context, string) (string, int64, error) {
 	return "sha256:0", 1, nil
 }
+func (noArtifacts) Context(context.Context, string, string) (string, error) { return "sha256:0", nil }
 func (noArtifacts) Fetch(context.Context, string, func(done, total int64)) (string, int64, error) {
 	return "sha256:1", 1, nil
 }

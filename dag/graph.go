@@ -25,6 +25,8 @@ type node struct {
 	live    bool             // an attempt of it has a goroutine
 	begun   bool             // its pod has started under a driver before: it has its secrets
 	request runner.Resources // of the queue
+	offer   *offered         // to the run that replaces this one; nil: to none
+	views   *sharedViews     // of the attempt that runs
 }
 
 // phase is where a node stands between two states. It is derived again after a

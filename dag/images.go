@@ -244,7 +244,7 @@ func (d *drive) resolve(name string, o runner.ResolveOptions) (img runner.Image,
 
 // buildContext builds an image of a folder with a Dockerfile.
 func (d *drive) buildContext(b runner.BuildSpec, o runner.ResolveOptions) (runner.Image, error) {
-	context, _, err := d.Artifacts.Import(d.ops, b.Context)
+	context, err := d.Artifacts.Context(d.ops, b.Context, orElse(b.Dockerfile, "Dockerfile"))
 	if err != nil {
 		return runner.Image{}, fmt.Errorf("build image %q: %w", b.Name, err)
 	}

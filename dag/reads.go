@@ -18,6 +18,8 @@ type View interface {
 	// Opened ends the watching and returns the files that were opened, and whether
 	// that is all of them.
 	Opened() (files []string, all bool)
+	// SoFar returns the files that were opened up to now.
+	SoFar() []string
 }
 
 // Reads is what a step has read of the sources mounted in it: what counts for its
@@ -119,7 +121,7 @@ func (w views) end(ctx context.Context, a Artifacts, run *Run) []SourceRead {
 		if !m.ReadOnly {
 			continue
 		}
-		name := fmt.Sprintf("%s%d", mountVolume, i)
+		name := mountName(i)
 		view := w[name]
 		if view == nil {
 			return nil
@@ -190,6 +192,9 @@ func (d *drive) removeViews(pod string) error {
 	_ = os.Remove(filepath.Dir(dir)) // once it is empty
 	return err
 }
+
+// mountName is the name of the volume of a run's mount.
+func mountName(i int) string { return fmt.Sprintf("%s%d", mountVolume, i) }
 
 // sourceAt is the digest of the run's snapshot that is mounted at target.
 func (d *drive) sourceAt(target string) string {

@@ -30,6 +30,8 @@ func (a *trees) View(_ context.Context, digest, at string) (View, error) {
 
 func (a *trees) Opened() ([]string, bool) { return a.opened, !a.missed }
 
+func (a *trees) SoFar() []string { return a.opened }
+
 func (a *trees) Files(_ context.Context, digest string) (map[string]string, error) {
 	return a.files[digest], nil
 }

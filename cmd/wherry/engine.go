@@ -24,7 +24,10 @@ type opened struct {
 	db       *sqlite.DB
 	store    *artifact.Store
 	backends []interface{ Close() error }
+	byName   map[backendKey]runner.Backend // one of each: a watch runs many times
 }
+
+type backendKey struct{ name, bundle string }
 
 func (g *globals) close() {
 	for _, b := range g.opened.backends {
@@ -76,6 +79,22 @@ func (g *globals) backend(ctx context.Context, name string) (runner.Backend, err
 
 // trustingBackend is a backend whose containers and builds trust a CA bundle.
 func (g *globals) trustingBackend(_ context.Context, name, bundle string) (runner.Backend, error) {
+	key := backendKey{name, bundle}
+	if b := g.opened.byName[key]; b != nil {
+		return b, nil
+	}
+	b, err := g.openBackend(name, bundle)
+	if err != nil {
+		return nil, err
+	}
+	if g.opened.byName == nil {
+		g.opened.byName = map[backendKey]runner.Backend{}
+	}
+	g.opened.byName[key] = b
+	return b, nil
+}
+
+func (g *globals) openBackend(name, bundle string) (runner.Backend, error) {
 	store, err := g.artifacts()
 	if err != nil {
 		return nil, err
@@ -103,13 +122,22 @@ func (g *globals) trustingBackend(_ context.Context, name, bundle string) (runne
 
 // note prints a line for people.
 func (g *globals) note(text string) {
-	var out io.Writer = g.Err
-	if tree := g.tree.Load(); tree != nil {
-		out = tree
+	if g.said != nil {
+		if _, again := g.said.LoadOrStore(text, true); again {
+			return
+		}
 	}
 	if !g.Quiet {
-		fmt.Fprintln(out, text)
+		fmt.Fprintln(g.words(), text)
 	}
+}
+
+// words is where words for people go: Err, above the tree where one is on it.
+func (g *globals) words() io.Writer {
+	if tree := g.tree.Load(); tree != nil {
+		return tree
+	}
+	return g.Err
 }
 
 // ping explains what else there is where no engine answers.

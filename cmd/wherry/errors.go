@@ -53,6 +53,9 @@ func exitCode(err error) int {
 	if err == nil {
 		return exitOK
 	}
+	if w, ok := errors.AsType[*watchEnded](err); ok {
+		return w.code
+	}
 	if w, ok := errors.AsType[*workError](err); ok {
 		if w.state == dag.Canceled {
 			return exitCanceled
@@ -89,17 +92,21 @@ func (g *globals) report(err error) int {
 	if errors.Is(err, dag.ErrHangup) {
 		return exitCanceled
 	}
+	if is[*watchEnded](err) { // it has been shown
+		return code
+	}
 	if errors.Is(err, errInterrupted) && !is[*interruptedError](err) {
 		err = errInterrupted // whatever it broke off
 	}
-	fmt.Fprintf(g.Err, "wherry: %v\n", err)
+	out := g.words()
+	fmt.Fprintf(out, "wherry: %v\n", err)
 	if e, ok := errors.AsType[*source.Error](err); ok {
 		if excerpt := e.Excerpt(100); excerpt != "" {
-			fmt.Fprintln(g.Err, excerpt)
+			fmt.Fprintln(out, excerpt)
 		}
 	}
 	if next := nextStep(err, code); next != "" {
-		fmt.Fprintf(g.Err, "try: %s\n", next)
+		fmt.Fprintf(out, "try: %s\n", next)
 	}
 	return code
 }

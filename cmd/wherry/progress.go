@@ -113,6 +113,13 @@ func (p *progress) close(summary bool) {
 	}
 }
 
+// mute ends all printing, once nothing is awaited any more: a newer run is shown.
+func (p *progress) mute() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.quiet = true
+}
+
 // quietFor is how long nothing may be printed.
 const quietFor = 30 * time.Second
 

@@ -45,7 +45,7 @@ func (g *globals) loadAny(ctx context.Context, f runFlags, mounted []string) (*l
 	}
 	o := sdk.Options{
 		File: f.file, Pipeline: f.python.pipeline, Component: f.python.component,
-		Home: g.Home, Getenv: g.Getenv, Stderr: g.Err, Note: g.note,
+		Home: g.Home, Getenv: g.Getenv, Stderr: g.Err, Note: g.note, Reads: f.reads,
 	}
 	if g.Verbose {
 		o.Detail = g.note

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 	"sync/atomic"
 
 	"github.com/spf13/cobra"
@@ -30,6 +31,7 @@ type globals struct {
 
 	tree   atomic.Pointer[screen.Screen] // that was on Err last: notes go above it
 	opened opened
+	said   *sync.Map // notes that are not said again; nil: all are
 }
 
 func newRootCmd(g *globals) *cobra.Command {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -37,6 +38,8 @@ type runFlags struct {
 	noLayers    bool
 	dryRun      bool
 	detach      bool
+	watch       bool
+	reads       func(files []string) // told what a .py file is made of; may be nil
 }
 
 func newRunCmd(g *globals) *cobra.Command {
@@ -49,6 +52,12 @@ once as the machine has room for. A task whose image, command, inputs and mounte
 sources have not changed is taken from the cache. A wherry.yaml beside the file, or
 in a folder above it, says what image names mean here, what is mounted, and more.
 
+With --watch it stays, and runs the file again when something that the run is made of is
+saved: the file, what a .py imports and reads, :ro sources, wherry.yaml, parameter files,
+what images are built from, files that are imported. Steps that still run and are not
+affected go on. It ends with Ctrl-C or q, as its last run did; with -o json there is a
+line for each run.
+
 ` + givenHelp,
 		Example: `  wherry run pipeline.yaml
   wherry run pipeline.yaml -p learning_rate=0.1 -v ./src:/app:ro
@@ -56,10 +65,14 @@ in a folder above it, says what image names mean here, what is mounted, and more
   wherry run steps.py --component train -p epochs=3
   wherry run pipeline.yaml --from train   # train and what follows, cached or not
   wherry run pipeline.yaml --dry-run
+  wherry run pipeline.yaml --watch -v ./src:/app:ro   # again with each save
   wherry run pipeline.yaml -o json | jq .run.outputs`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			f.file = args[0]
+			if f.watch {
+				return g.watchPipeline(cmd.Context(), f)
+			}
 			return g.runPipeline(cmd.Context(), f)
 		},
 	}
@@ -80,6 +93,7 @@ in a folder above it, says what image names mean here, what is mounted, and more
 	fl.BoolVar(&f.dryRun, "dry-run", false, "read, check and print the plan; needs no engine and changes nothing")
 	f.python.add(fl)
 	fl.BoolVarP(&f.detach, "detach", "d", false, "go on in the background and print the run's id")
+	fl.BoolVarP(&f.watch, "watch", "w", false, "stay, and run again what a save affects")
 	return cmd
 }
 
@@ -111,33 +125,46 @@ func (g *globals) showPlan(job *job) error {
 	return g.printPlan(job)
 }
 
-// startRun checks a prepared run against what is there to run it, stores it, and
-// drives it to its end.
+// startRun begins a prepared run and drives it to its end.
 func (g *globals) startRun(ctx context.Context, job *job, detach bool) error {
-	run := job.run
 	p := newProgress(g)
-	driver, q, err := g.driver(ctx, run.ID, run.Options, p.observe)
+	driver, lock, err := g.begin(ctx, job, p)
 	if err != nil {
 		return err
+	}
+	defer lock.Close()
+	if detach {
+		return g.detach(job.run.ID, lock)
+	}
+	return g.drive(ctx, driver, lock, job.run.ID, p)
+}
+
+// begin checks a prepared run against what is there to run it, snapshots its sources
+// and stores it. The caller drives it, and then closes its lock.
+func (g *globals) begin(ctx context.Context, job *job, p *progress) (*dag.Driver, *runLock, error) {
+	run := job.run
+	driver, q, err := g.driver(ctx, run.ID, run.Options, p.observe)
+	if err != nil {
+		return nil, nil, err
 	}
 	if !driver.Backend.Features().Isolation { // no /s3/… of its own
 		run.Options.Imports = filepath.Join(g.Home, "runs", run.ID, "imports")
 	}
 	if err := checkSizes(job, q); err != nil {
-		return err
+		return nil, nil, err
 	}
 	if err := dag.CheckGiven(run); err != nil {
-		return &usageError{msg: err.Error(), mend: hintText(err)}
+		return nil, nil, &usageError{msg: err.Error(), mend: hintText(err)}
 	}
 	noteMayNeed(run)
 	if !driver.Backend.Features().Isolation { // the path of containers can't be had
 		run.Options.Workspace = filepath.Join(g.Home, "runs", run.ID, "workspace")
 	}
 	if err := checkBackend(job, driver.Backend, g.Home); err != nil {
-		return err
+		return nil, nil, err
 	}
 	if err := g.snapshot(ctx, run); err != nil {
-		return err
+		return nil, nil, err
 	}
 	for _, n := range run.Pipeline.Notes {
 		g.note("note: " + strings.ReplaceAll(strings.TrimSpace(n), "\n", "\n      "))
@@ -147,20 +174,16 @@ func (g *globals) startRun(ctx context.Context, job *job, detach bool) error {
 	}
 	g.nameInterrupted(ctx)
 	if err := reclaim(ctx, driver.Backend, q); err != nil {
-		return err
+		return nil, nil, err
 	}
 	lock, err := g.lockRun(ctx, run.ID)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
-	defer lock.Close()
 	if err := driver.Store.CreateRun(ctx, run); err != nil {
-		return err
+		return nil, nil, errors.Join(err, lock.Close())
 	}
-	if detach {
-		return g.detach(run.ID, lock)
-	}
-	return g.drive(ctx, driver, lock, run.ID, p)
+	return driver, lock, nil
 }
 
 // job is a run that was prepared and not yet stored.

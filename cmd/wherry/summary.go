@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -12,10 +13,15 @@ import (
 
 	"github.com/wherry-ml/wherry/artifact"
 	"github.com/wherry-ml/wherry/dag"
+	"github.com/wherry-ml/wherry/watch"
 )
 
 func snapshotOptions(g *globals) artifact.SnapshotOptions {
-	return artifact.SnapshotOptions{Note: g.note}
+	return artifact.SnapshotOptions{
+		Note: g.note,
+		// A file that an editor has open is no other source, though there is a swap file beside it.
+		Skip: func(rel string, _ bool) bool { return watch.EditorFile(path.Base(rel)) },
+	}
 }
 
 // printResult prints how a run ended, for a program or for a person, and returns
@@ -60,6 +66,14 @@ func printSummary(out io.Writer, run *dag.Run, executions []*dag.Execution, save
 	fmt.Fprintf(out, "\n%s  %s  in %s  (run %s)\n", run.Pipeline.Name, run.State, span(run.Started, run.Ended), run.ID)
 	printTasks(out, run, executions, saved)
 	printSlowest(out, run, executions)
+	printFindings(out, run, executions)
+	w := tabwriter.NewWriter(out, 0, 4, 2, ' ', 0)
+	printArtifacts(&capped{out: w, title: "artifacts", more: "wherry get artifacts " + run.ID}, executions)
+	w.Flush()
+}
+
+// printFindings prints a run's outputs and metrics.
+func printFindings(out io.Writer, run *dag.Run, executions []*dag.Execution) {
 	c := &capped{out: out, title: "outputs", more: "wherry run -o json"}
 	for _, name := range sortedNames(run.Outputs.Parameters) {
 		c.printf("  %s = %s\n", name, short(dag.FormatValue(run.Outputs.Parameters[name]), 200))
@@ -70,9 +84,6 @@ func printSummary(out io.Writer, run *dag.Run, executions []*dag.Execution, save
 		printTaskOutputs(&capped{out: out, title: "outputs", more: tasks}, executions)
 	}
 	printMetrics(&capped{out: out, title: "metrics", more: tasks}, executions)
-	w := tabwriter.NewWriter(out, 0, 4, 2, ' ', 0)
-	printArtifacts(&capped{out: w, title: "artifacts", more: "wherry get artifacts " + run.ID}, executions)
-	w.Flush()
 }
 
 // savedTime is for a summary only: without it, it just says less.

@@ -54,6 +54,8 @@ type reply struct {
 	Defined   int      `json:"defined"`   // its line
 	Arguments []string `json:"arguments"` // its inputs and outputs
 
+	Modules []string `json:"modules"` // the person's own files that were read beside this one: absolute paths
+
 	KFP    string `json:"kfp"`    // version
 	Python string `json:"python"` // version
 }
@@ -112,6 +114,9 @@ func (o *Options) call(ctx context.Context, py *interpreter, stub []string) (*re
 	}
 	var r reply
 	if !out.over && json.Unmarshal(out.Bytes(), &r) == nil && r.Kind != "" {
+		if o.Reads != nil {
+			o.Reads(r.Modules)
+		}
 		return &r, nil
 	}
 	return nil, o.noReply(py, out.over, err)

@@ -31,6 +31,7 @@ Thing = collections.namedtuple("Thing", "value name title what line here")
 
 def main():
     request = json.loads(sys.argv[1])
+    opened = note_opens()
     out = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     aside = tempfile.mkdtemp(prefix="wherry-compile-")
@@ -38,6 +39,7 @@ def main():
         reply = answer(request, aside)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
+    reply["modules"] = read_with(request["file"], opened)
     reply["python"] = "%d.%d.%d" % sys.version_info[:3]
     for stream in (sys.stdout, sys.stderr):
         try:
@@ -47,6 +49,31 @@ def main():
     out.write(json.dumps(reply))
     out.flush()
     os._exit(0)  # a thread that the file has started must not keep us
+
+
+def note_opens():
+    """Collects the paths of all that is opened for reading from now on. Python 3.7 can't tell."""
+    opened = set()
+
+    def hook(event, args):
+        if event == "open" and isinstance(args[0], str) and (args[1] or "r") in ("r", "rb", "rt"):
+            opened.add(args[0])
+
+    if hasattr(sys, "addaudithook"):
+        sys.addaudithook(hook)
+    return opened
+
+
+def read_with(file, opened):
+    """Lists what the file is made of beside itself: the person's own modules, and what it read from its folder."""
+    path = os.path.abspath(file)
+    folder = os.path.dirname(path) + os.sep
+    try:
+        modules = {os.path.abspath(m.__file__) for m in list(sys.modules.values()) if getattr(m, "__file__", None)}
+        data = {p for p in map(os.path.abspath, opened) if p.startswith(folder) and not p.endswith(".pyc")}
+        return sorted(p for p in (modules | data) - {path} if is_own(p) and os.path.isfile(p))[:1000]
+    except Exception:  # a file may leave anything in sys.modules
+        return []
 
 
 def answer(request, aside):

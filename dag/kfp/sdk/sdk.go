@@ -33,6 +33,10 @@ type Options struct {
 	Stderr    io.Writer    // what the file prints
 	Note      func(string) // what the person should know
 	Detail    func(string) // what is only said with --verbose; nil: nothing is, and kfp's own advice is left out
+
+	// Reads is told which of the person's own files were read beside this one, also
+	// where the file could not be compiled: absolute paths. May be nil.
+	Reads func(files []string)
 }
 
 // Compiled is a compiled pipeline and where it came from.

@@ -1,0 +1,127 @@
+package main
+
+import (
+	"cmp"
+	"path/filepath"
+	"strings"
+
+	"github.com/wherry-ml/wherry/dag"
+	"github.com/wherry-ml/wherry/watch"
+)
+
+// targets lists what is watched: all that a run is made of, as far as the last look at
+// it went. Never a writable mount or WHERRY_HOME, which runs change themselves, and
+// never a secret.
+func (s *watching) targets() []watch.Target {
+	t := &targetList{home: s.Home}
+	t.file(s.f.file)
+	proj, err := findProject(filepath.Dir(s.f.file))
+	if err != nil || proj.File == "" {
+		t.file(filepath.Join(filepath.Dir(s.f.file), projectFile)) // one may come, or be mended
+	}
+	if err != nil {
+		proj = &project{}
+	}
+	t.file(proj.File)
+	t.file(s.f.paramsFile)
+	t.files(s.reads)
+	options, _, err := runOptions(s.f, proj)
+	if s.job != nil {
+		if err != nil {
+			options = s.job.run.Options
+		}
+		t.files(dag.LocalImports(s.job.run))
+		t.builds(s.job, proj)
+	}
+	for _, m := range options.Mounts {
+		if m.ReadOnly {
+			t.file(m.Source)
+		} else {
+			t.written = append(t.written, physical(m.Source))
+		}
+	}
+	for _, c := range options.ConfigMaps {
+		if filepath.IsAbs(c.From) {
+			t.file(c.From)
+		}
+	}
+	return t.done()
+}
+
+// targetList collects targets.
+type targetList struct {
+	home    string
+	written []string // where runs write, without symbolic links
+	list    []watch.Target
+	seen    map[string]bool
+}
+
+func (t *targetList) files(paths []string) {
+	for _, p := range paths {
+		t.file(p)
+	}
+}
+
+// file adds a file or folder; "" is none.
+func (t *targetList) file(path string) { t.add(path, nil) }
+
+func (t *targetList) add(path string, skip func(rel string, dir bool) bool) {
+	abs, err := filepath.Abs(path)
+	if path == "" || err != nil || t.seen[abs] {
+		return
+	}
+	if t.seen == nil {
+		t.seen = map[string]bool{}
+	}
+	t.seen[abs] = true
+	t.list = append(t.list, watch.Target{Path: abs, Skip: skip})
+}
+
+// builds adds what images of the pipeline are built from.
+func (t *targetList) builds(j *job, proj *project) {
+	for _, name := range sortedNames(j.run.Options.Images) {
+		_, b := proj.image(name)
+		if b == nil {
+			continue
+		}
+		t.file(b.Requirements.File)
+		if b.Context != "" {
+			skip, _ := dockerIgnored(b.Context, cmp.Or(b.Dockerfile, "Dockerfile")) // the build says what is wrong with it
+			t.add(b.Context, skip)
+		}
+	}
+}
+
+// done returns the targets without what runs write themselves.
+func (t *targetList) done() []watch.Target {
+	never := append(t.written, physical(t.home))
+	var out []watch.Target
+	for _, target := range t.list {
+		real := physical(target.Path)
+		inside := func(path string) bool {
+			for _, w := range never {
+				if path == w || strings.HasPrefix(path, w+"/") {
+					return true
+				}
+			}
+			return false
+		}
+		if inside(real) {
+			continue
+		}
+		skip := target.Skip
+		target.Skip = func(rel string, dir bool) bool {
+			return inside(filepath.Join(real, rel)) || skip != nil && skip(rel, dir)
+		}
+		out = append(out, target)
+	}
+	return out
+}
+
+// physical is path without symbolic links, as far as that can be known.
+func physical(path string) string {
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		return real
+	}
+	return path
+}
