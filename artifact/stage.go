@@ -36,6 +36,16 @@ func (s *Store) newStage() (*stage, error) {
 	}
 }
 
+// Scratch is an empty folder for what one operation makes. What a process that died
+// has left in its own is removed by the next.
+func (s *Store) Scratch() (dir string, remove func(), err error) {
+	st, err := s.newStage()
+	if err != nil {
+		return "", nil, fmt.Errorf("make a folder: %w", s.noSpace(err, "making a folder", 0))
+	}
+	return st.dir, st.close, nil
+}
+
 func lockStage(dir string) (*stage, error) {
 	lock, err := os.Open(dir)
 	if err != nil {

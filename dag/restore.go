@@ -124,6 +124,10 @@ func (d *drive) adopt() error {
 				d.cleanUp(a.Pod, n.made(a))
 			case a.State.Ended():
 				over = append(over, a.Pod)
+				// The driver before may have been killed after it removed the pod.
+				if err := d.linkArtifacts(n.made(a)); err != nil {
+					d.note("%v", err)
+				}
 			}
 		}
 	}

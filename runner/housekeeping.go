@@ -24,7 +24,7 @@ type Holding struct {
 	Name  string    // for people; of a volume Volume.Named
 	Bytes int64     // on the disk, without what others share; -1: not known
 	Used  time.Time // the last time, as far as it is known; zero: it is not
-	Own   bool      // this home has used it; false: others may only
+	Own   bool      // this home was the last that used it
 	Busy  bool      // something that runs or exists has it in use now
 }
 

@@ -79,6 +79,18 @@ type Builder interface {
 	Build(ctx context.Context, b BuildSpec, log func(string)) (Image, error)
 }
 
+// ImageCarrier is a backend whose images can be taken to another machine. The
+// archives are those of docker save and docker load.
+type ImageCarrier interface {
+	// SaveImage returns the archive of an image, by a name that Resolve has given.
+	SaveImage(ctx context.Context, name string) (io.ReadCloser, error)
+	// LoadImages takes in an archive of images. A name that another image has
+	// becomes that of the new one.
+	LoadImages(ctx context.Context, archive io.Reader) error
+	// ImageID returns the id of an image by its name; empty where there is none.
+	ImageID(ctx context.Context, name string) (string, error)
+}
+
 // VolumeRemover is a backend whose named volumes can be deleted.
 type VolumeRemover interface {
 	// RemoveVolume deletes the volume that pods name by Volume.Named. One that is
@@ -86,19 +98,12 @@ type VolumeRemover interface {
 	RemoveVolume(ctx context.Context, name string) error
 }
 
-// Sweeper is a backend on which a process that died can leave what belongs to no pod.
-type Sweeper interface {
-	// Sweep removes that of this home. What it can't remove is left for the next
-	// time.
-	Sweep(ctx context.Context)
-}
-
-// Tidier is a backend that keeps things of a pod beside the pod itself. A driver that
+// Sweeper is a backend that keeps things of a pod beside the pod itself. A driver that
 // was killed while it removed a pod may have left some.
-type Tidier interface {
-	// Tidy removes what is left of these pods, which are gone, and of image builds
+type Sweeper interface {
+	// Sweep removes what is left of these pods, which are gone, and of image builds
 	// of this home that nobody carries on.
-	Tidy(ctx context.Context, pods []string) error
+	Sweep(ctx context.Context, pods []string) error
 }
 
 // Checker is a backend that can say before anything starts what it would refuse.

@@ -118,6 +118,10 @@ func (d *DB) RunDigests(ctx context.Context) (map[string][]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("look up what each run refers to: %w", err)
 	}
+	for run, digests := range of {
+		slices.Sort(digests)
+		of[run] = slices.Compact(digests)
+	}
 	return of, nil
 }
 
@@ -221,8 +225,13 @@ func (h heir) inherit(t *tx) error {
 		_, err := t.exec(`DELETE FROM cache_entries WHERE key = ?`, h.key)
 		return err
 	}
-	if _, err := t.exec(`UPDATE cache_entries SET execution = ? WHERE key = ?`, h.next.Int64, h.key); err != nil {
-		return err
+	for _, q := range []string{
+		`UPDATE cache_entries SET execution = ?1 WHERE execution = ?2`,
+		`UPDATE OR REPLACE reads SET execution = ?1 WHERE execution = ?2`,
+	} {
+		if _, err := t.exec(q, h.next.Int64, h.execution); err != nil {
+			return err
+		}
 	}
 	_, err := t.exec(`UPDATE events SET follow = 1 WHERE execution = ?1 AND (output = 0 OR NOT EXISTS (
 		SELECT 1 FROM events i WHERE i.execution = ?1 AND i.output = 0 AND i.artifact = events.artifact))`, h.next.Int64)
@@ -243,13 +252,45 @@ func allEnded(t *tx, runs []string) error {
 	return nil
 }
 
+// NeededError says that a run which has not ended takes results from another.
+type NeededError struct{ Run string }
+
+func (e *NeededError) Error() string {
+	return fmt.Sprintf("run %s is needed by a rerun that has not ended", e.Run)
+}
+
+// Bases returns the runs that others, which have not ended, take results from.
+func (d *DB) Bases(ctx context.Context) (base map[string]bool, err error) {
+	err = d.view(ctx, func(s *snapshot) error {
+		base, err = basesOf(s)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("look up what reruns need: %w", err)
+	}
+	return base, nil
+}
+
+func basesOf(q querier) (map[string]bool, error) {
+	list, err := texts(q, `SELECT coalesce(options ->> '$.base', '') FROM runs
+		WHERE state NOT IN ('SUCCEEDED', 'FAILED', 'SKIPPED', 'CANCELED')`)
+	base := map[string]bool{}
+	for _, run := range list {
+		base[run] = true
+	}
+	return base, err
+}
+
 // Forget deletes a run that has ended with all that is on record of it; Tidy then
 // deletes its artifacts. The caller holds the run's lock, and has called Retire.
-// One that is gone is no error.
+// One that is gone is no error; one that a rerun needs is a *NeededError.
 func (d *DB) Forget(ctx context.Context, run string) error {
 	err := d.update(ctx, false, func(t *tx) error {
 		if err := allEnded(t, []string{run}); err != nil {
 			return err
+		}
+		if base, err := basesOf(t); err != nil || base[run] {
+			return errors.Join(err, &NeededError{Run: run})
 		}
 		for _, q := range []string{`DELETE FROM admissions WHERE run = ?`, `DELETE FROM runs WHERE id = ?`} {
 			if _, err := t.exec(q, run); err != nil {

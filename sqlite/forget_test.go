@@ -132,6 +132,48 @@ func TestForgetOnlyEnded(t *testing.T) {
 	}
 }
 
+// TestForgetReads: what a step has read of its sources goes over with its entry, so
+// that a change in a file that it does not read still costs nothing.
+func TestForgetReads(t *testing.T) {
+	d := open(t, "")
+	ran(t, d, "a", 1)
+	made := task("a", "reads", dag.Succeeded)
+	made.Key, made.Reads = "key-r", &dag.Reads{Base: "base", Sources: []dag.SourceRead{{Target: "/app", Tree: hex64(9), Digest: hex64(8)}}}
+	commit(t, d, dag.Batch{Executions: []*dag.Execution{made}})
+	newRun(t, d, "b")
+	hit := task("b", "reads", dag.Succeeded)
+	hit.Key, hit.Cached = "key-r", true
+	commit(t, d, dag.Batch{Executions: []*dag.Execution{hit}})
+	forget(t, d, "a")
+	past, err := d.PastReads(t.Context(), "base")
+	if err != nil || len(past) != 1 || past[0].Run != "b" || past[0].Key != "key-r" || past[0].Sources[0].Digest != hex64(8) {
+		t.Errorf("%+v, %v", past, err)
+	}
+}
+
+// TestForgetBase: the run that an unfinished rerun takes results from stays.
+func TestForgetBase(t *testing.T) {
+	d := open(t, "")
+	ran(t, d, "a", 1)
+	again := &dag.Run{ID: "again", Pipeline: &dag.Pipeline{Name: "flow"}, State: dag.Running, Created: noon,
+		Options: dag.RunOptions{Base: "a"}}
+	if err := d.CreateRun(t.Context(), again); err != nil {
+		t.Fatal(err)
+	}
+	if bases, err := d.Bases(t.Context()); err != nil || !bases["a"] || bases["again"] {
+		t.Errorf("bases %v, %v", bases, err)
+	}
+	if _, ok := errors.AsType[*sqlite.NeededError](d.Forget(t.Context(), "a")); !ok {
+		t.Error("it was forgotten")
+	}
+	again.State = dag.Failed
+	commit(t, d, dag.Batch{Run: again})
+	forget(t, d, "a")
+	if got := references(t, d); got != "" {
+		t.Errorf("it still refers to %s", got)
+	}
+}
+
 // TestForgetInUse: whoever was given a result of a run that goes meanwhile either
 // has it on record in time, and then it stays, or his commit fails whole.
 func TestForgetInUse(t *testing.T) {

@@ -17,6 +17,7 @@ func TestArrows(t *testing.T) {
 		"runner/docker":  {"dag", "sqlite", "artifact", "runner/process", "runner/queue"},
 		"runner/process": {"dag", "sqlite", "artifact", "runner/docker", "runner/queue", "github.com/docker", "github.com/mattn"},
 		"artifact":       {"dag", "sqlite", "runner", "github.com/docker/docker/", "github.com/docker/go-connections/", "github.com/mattn"}, // docker login's file is read
+		"bundle":         {"dag", "sqlite", "runner", "github.com/docker/docker/", "github.com/docker/go-connections/", "github.com/mattn"},
 		"dag/source":     {"dag/kfp", "dag/argo", "runner", "sqlite", "artifact"},
 		"dag":            {"dag/cel", "dag/kfp", "dag/argo", "sqlite", "artifact", "runner/docker", "runner/process", "github.com/docker", "github.com/mattn"},
 		"dag/kfp":        {"dag/argo", "sqlite", "artifact", "runner/docker", "runner/process"},

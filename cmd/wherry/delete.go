@@ -57,7 +57,7 @@ func (g *globals) delete(ctx context.Context, kind string, refs []string) error 
 	}
 	for _, i := range p.items {
 		if i.Kind == "run" && !i.gone {
-			return &workError{state: dag.Failed, msg: "run " + i.Name + " is in use"}
+			return &workError{state: dag.Failed, msg: "run " + i.Name + " is in use", mend: "wherry get runs shows what has not ended"}
 		}
 	}
 	return g.printGC(p, false)

@@ -39,7 +39,8 @@ type diagnosis struct {
 	backend  string
 	project  *project
 	findings []finding
-	noEngine error // an *UnavailableError
+	noEngine error  // an *UnavailableError
+	usage    *usage // nil: not known
 }
 
 func (d *diagnosis) add(check, status, mend, format string, args ...any) {
@@ -55,7 +56,7 @@ func newDoctorCmd(g *globals) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "doctor",
 		Short: "Say what this machine lacks to run pipelines",
-		Long: `Looks at WHERRY_HOME, the disk, the engine and its images, what wherry.yaml of
+		Long: `Looks at WHERRY_HOME, the disk and what wherry takes of it, the engine and its images, what wherry.yaml of
 this folder mounts, and proxies, and says of each what is wrong and how to mend
 it. It runs a container that must see a file of WHERRY_HOME and of each mount.
 With --verify it only reads all artifacts, and names those that a failing disk or
@@ -97,7 +98,7 @@ func (g *globals) doctor(ctx context.Context, backend string) error {
 		return err
 	}
 	if g.structured() {
-		if err := g.printDocument(map[string]any{"status": d.worst(), "findings": d.findings}); err != nil {
+		if err := g.printDocument(map[string]any{"status": d.worst(), "findings": d.findings, "usage": d.usage}); err != nil {
 			return err
 		}
 	}
@@ -177,9 +178,12 @@ func (d *diagnosis) checkBackend(ctx context.Context) error {
 			d.noEngine = err
 		}
 		d.add("engine", findingFail, mend, "%v", err)
-		return context.Cause(ctx)
+		return errors.Join(d.checkUsage(ctx, nil), context.Cause(ctx))
 	}
 	d.describeEngine(ctx, b)
+	if err := d.checkUsage(ctx, b); err != nil {
+		return err
+	}
 	image, ok := d.checkImage(ctx, b)
 	if ok && b.Features().Isolation {
 		d.checkMounts(ctx, b, image)

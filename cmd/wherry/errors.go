@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/wherry-ml/wherry/artifact"
+	"github.com/wherry-ml/wherry/bundle"
 	"github.com/wherry-ml/wherry/dag"
 	"github.com/wherry-ml/wherry/dag/source"
 	"github.com/wherry-ml/wherry/runner"
@@ -66,6 +67,7 @@ func exitCode(err error) int {
 	case is[*usageError](err), is[*source.Error](err), is[*dag.ParameterError](err), is[*dag.TaskPathError](err), is[*mountError](err),
 		is[*queue.OversizedError](err), is[*sqlite.NotFoundError](err), is[*sqlite.AmbiguousError](err),
 		is[*runner.UnsupportedError](err), is[*artifact.SpecialFileError](err),
+		is[*bundle.BrokenError](err), is[*bundle.VersionError](err), is[*bundle.BusyError](err),
 		strings.HasPrefix(err.Error(), "unknown command"):
 		return exitUsage
 	}

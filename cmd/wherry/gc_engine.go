@@ -78,7 +78,7 @@ func (c *garbage) judgeVolume(h runner.Holding) (why, stays string) {
 	kind, name, ok := dag.ParseVolumeName(c.g.homeID(), h.Name)
 	r := c.stay[name]
 	switch {
-	case !ok || h.Busy:
+	case !ok || h.Busy || c.g.driven(name):
 		return "", ""
 	case kind == "workspace" && r == nil:
 		return "its run is gone", ""
@@ -123,7 +123,7 @@ func (c *garbage) planPods(ctx context.Context, b housekeeper, p *gcPlan) error 
 				continue
 			}
 		}
-		if c.g.driven(run) {
+		if run == "" || c.g.driven(run) { // what is no run's is not ours to judge
 			continue
 		}
 		p.add(gcItem{Kind: "pod", Name: pod, Bytes: -1, Why: why, remove: func(ctx context.Context) (bool, error) {

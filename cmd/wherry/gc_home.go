@@ -50,7 +50,7 @@ func (c *garbage) folderBytes(ctx context.Context, run string) (sum int64, err e
 	return sum, nil
 }
 
-// young is how old a folder without a lock must be: who makes it locks it next.
+// young is how old an empty folder must be: who makes it puts its lock there next.
 const young = time.Minute
 
 // planFolders lists the folders of runs that are not on record.
@@ -79,10 +79,34 @@ func (c *garbage) planFolders(ctx context.Context, p *gcPlan) error {
 	return nil
 }
 
+// planViews lists the trees of links through which steps of a run that has ended saw
+// their sources: their driver was killed before it removed them.
+func (c *garbage) planViews(ctx context.Context, p *gcPlan, run string) error {
+	r, path := c.stay[run], filepath.Join(c.g.Home, "runs", run, "views")
+	if _, err := os.Stat(path); r == nil || !r.State.Ended() || c.g.driven(run) || err != nil {
+		return nil
+	}
+	n, err := artifact.DiskUse(ctx, path)
+	if err != nil {
+		return err
+	}
+	p.add(gcItem{Kind: "temporary", Name: filepath.Join("runs", run, "views"), Bytes: n, Why: "its run has ended",
+		remove: func(context.Context) (bool, error) {
+			unlock, free := c.g.tryRun(run)
+			if !free {
+				return false, nil
+			}
+			defer unlock()
+			return true, artifact.RemoveAll(path)
+		}})
+	return nil
+}
+
 // unborn reports whether the folder may be that of a run which is about to be
-// locked and put on record.
+// locked and put on record: then it is empty.
 func (c *garbage) unborn(dir string, e fs.DirEntry) bool {
-	if _, err := os.Stat(c.g.lockPath(e.Name())); dir != "runs" || err == nil {
+	inside, err := os.ReadDir(filepath.Join(c.g.Home, dir, e.Name()))
+	if dir != "runs" || err != nil || len(inside) > 0 {
 		return false
 	}
 	info, err := e.Info()

@@ -64,8 +64,12 @@ func (g *globals) newGarbage(ctx context.Context, l gcLimits) (*garbage, error) 
 		return nil, err
 	}
 	rows, err := c.db.ListRuns(ctx, sqlite.RunFilter{})
+	if err != nil {
+		return nil, err
+	}
+	bases, err := c.db.Bases(ctx)
 	for _, r := range rows {
-		c.runs = append(c.runs, runFacts{RunRow: r, driven: g.driven(r.ID)})
+		c.runs = append(c.runs, runFacts{RunRow: r, driven: g.driven(r.ID), needed: bases[r.ID]})
 	}
 	return c, err
 }
@@ -94,6 +98,11 @@ func (c *garbage) plan(ctx context.Context, engine bool) (*gcPlan, error) {
 	c.paths = sortedNames(paths)
 	if engine {
 		if err := c.planBackends(ctx, p); err != nil {
+			return nil, err
+		}
+	}
+	for _, run := range sortedNames(c.stay) {
+		if err := c.planViews(ctx, p, run); err != nil {
 			return nil, err
 		}
 	}
@@ -154,19 +163,33 @@ func (c *garbage) remove(ctx context.Context, p *gcPlan) error {
 		}
 		if i.Kind != "run" && !tidied {
 			tidied = true
-			errs = append(errs, c.db.Tidy(ctx))
+			if err := c.tidy(ctx); err != nil {
+				errs = append(errs, err)
+				break
+			}
 		}
 		gone, err := i.remove(ctx)
 		i.gone = gone && err == nil
 		errs = append(errs, err)
 	}
 	if !tidied {
-		errs = append(errs, c.db.Tidy(ctx))
+		errs = append(errs, c.tidy(ctx))
 	}
 	if len(p.forget) > 0 {
 		errs = append(errs, c.db.Compact(ctx))
 	}
 	return errors.Join(errs...)
+}
+
+// tidy takes what only forgotten runs refer to from the record, and looks again at
+// what stays: a run beside this gc may have been given some of it in time.
+func (c *garbage) tidy(ctx context.Context) error {
+	if err := c.db.Tidy(ctx); err != nil {
+		return err
+	}
+	_, paths, err := c.db.References(ctx, nil)
+	c.paths = sortedNames(paths)
+	return err
 }
 
 // forgetter deletes what is on record of a run, unless somebody drives it.
@@ -178,7 +201,7 @@ func (c *garbage) forgetter(run string) func(context.Context) (bool, error) {
 		}
 		defer unlock()
 		err := c.db.Forget(ctx, run)
-		if is[*sqlite.NotEndedError](err) {
+		if is[*sqlite.NotEndedError](err) || is[*sqlite.NeededError](err) {
 			return false, nil
 		}
 		return err == nil, err

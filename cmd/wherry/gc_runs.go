@@ -15,6 +15,7 @@ import (
 type runFacts struct {
 	sqlite.RunRow
 	driven  bool
+	needed  bool // by a rerun that has not ended
 	digests []string
 	bytes   int64 // of its own folders
 }
@@ -27,6 +28,34 @@ func (r *runFacts) last() time.Time {
 	return r.Ended
 }
 
+// free reports whether a run may be forgotten at all.
+func (r *runFacts) free() bool { return r.State.Ended() && !r.driven && !r.needed }
+
+// shelf adds up what runs hold together.
+type shelf struct {
+	sizes map[string]int64 // of objects
+	used  map[string]bool
+	bytes int64
+}
+
+// with is what all take together with one more.
+func (s *shelf) with(r *runFacts) int64 {
+	n := s.bytes + r.bytes
+	for _, d := range r.digests {
+		if !s.used[d] {
+			n += s.sizes[d]
+		}
+	}
+	return n
+}
+
+func (s *shelf) put(r *runFacts) {
+	s.bytes = s.with(r)
+	for _, d := range r.digests {
+		s.used[d] = true
+	}
+}
+
 // chooseRuns returns which runs the limits say to forget, each with the reason. It
 // is pure. sizes are those of objects.
 func chooseRuns(runs []runFacts, sizes map[string]int64, l gcLimits) map[string]string {
@@ -34,34 +63,29 @@ func chooseRuns(runs []runFacts, sizes map[string]int64, l gcLimits) map[string]
 	slices.SortFunc(runs, func(a, b runFacts) int { // the newest first
 		return cmp.Or(b.last().Compare(a.last()), cmp.Compare(b.ID, a.ID))
 	})
+	stay := shelf{sizes: sizes, used: map[string]bool{}}
+	for i := range runs {
+		if !runs[i].free() {
+			stay.put(&runs[i])
+		}
+	}
 	forget := map[string]string{}
-	held, used := int64(0), map[string]bool{}
 	full := false
 	for i := range runs {
 		r := &runs[i]
-		free := r.State.Ended() && !r.driven
-		more := r.bytes
-		for _, d := range r.digests {
-			if !used[d] {
-				more += sizes[d]
-			}
+		if !r.free() {
+			continue
 		}
-		full = full || l.maxSize >= 0 && held+more > l.maxSize
+		full = full || l.maxSize >= 0 && stay.with(r) > l.maxSize
 		switch {
-		case !free:
 		case l.keep >= 0 && i >= l.keep:
 			forget[r.ID] = keepWhy(l.keep)
 		case !l.before.IsZero() && r.last().Before(l.before):
 			forget[r.ID] = "ended " + ago(r.last())
 		case full:
-			forget[r.ID] = fmt.Sprintf("with it runs take %s, more than %s", dag.FormatBytes(held+more), dag.FormatBytes(l.maxSize))
-		}
-		if forget[r.ID] != "" {
-			continue
-		}
-		held += more
-		for _, d := range r.digests {
-			used[d] = true
+			forget[r.ID] = fmt.Sprintf("with it runs take %s, more than %s", dag.FormatBytes(stay.with(r)), dag.FormatBytes(l.maxSize))
+		default:
+			stay.put(r)
 		}
 	}
 	return forget

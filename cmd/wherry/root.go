@@ -64,7 +64,7 @@ to IR YAML) and kind: Pipeline with a workflowSpec. No cluster, no account.`,
 	cmd.AddCommand(
 		newRunCmd(g), newResumeCmd(g), newRerunCmd(g), newGetCmd(g), newDescribeCmd(g), newLogsCmd(g),
 		newCancelCmd(g), newExplainCmd(g), newDiffCmd(g), newDebugCmd(g), newLineageCmd(g), newDoctorCmd(g), newGCCmd(g),
-		newDeleteCmd(g), newInitCmd(g), newVersionCmd(g),
+		newDeleteCmd(g), newInitCmd(g), newBundleCmd(g), newVersionCmd(g),
 	)
 	for _, c := range cmd.Commands() {
 		c.Args = usageArgs(c.Args)

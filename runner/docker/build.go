@@ -72,6 +72,9 @@ func (b *Backend) Build(ctx context.Context, spec runner.BuildSpec, log func(str
 	if err == nil && !found {
 		err = errNoImage(spec)
 	}
+	if found {
+		b.noteUse(ctx, e, spec, im.Ref)
+	}
 	return im, err
 }
 

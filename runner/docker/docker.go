@@ -47,6 +47,8 @@ var (
 	_ runner.Backend = (*Backend)(nil)
 	_ runner.Builder = (*Backend)(nil)
 	_ runner.Sweeper = (*Backend)(nil)
+
+	_ runner.ImageCarrier = (*Backend)(nil)
 )
 
 // podState is what this process remembers of a pod, so that the usual way of a

@@ -22,7 +22,7 @@ var _ runner.Housekeeper = (*Backend)(nil)
 
 // usedAfter is how much later than the last one a use of an image is noted: an
 // engine keeps no time of use, only that of the last tag.
-const usedAfter = time.Minute
+const usedAfter = 10 * time.Second
 
 // Holdings lists the images that bear a derivation, this home's named volumes, the
 // volume of pip and builds that were left behind.
@@ -84,8 +84,9 @@ func (b *Backend) imageHoldings(ctx context.Context, e *engine, use types.DiskUs
 			continue // removed just now
 		}
 		h.Used = lastUsed(info)
-		_, err = os.Stat(b.buildLockPath(i.Labels[labelDerivation]))
-		h.Own = err == nil
+		// Who uses it later than this home is another one.
+		mark, err := os.Stat(b.buildLockPath(i.Labels[labelDerivation]))
+		h.Own = err == nil && !h.Used.After(mark.ModTime().Add(usedAfter))
 		out = append(out, h)
 	}
 	return out, nil
@@ -115,6 +116,8 @@ func lastUsed(info image.InspectResponse) time.Time {
 func (b *Backend) noteUse(ctx context.Context, e *engine, spec runner.BuildSpec, id string) {
 	if path, err := b.buildLock(spec.Derivation); err == nil {
 		if f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644); err == nil {
+			now := time.Now()
+			_ = os.Chtimes(path, now, now)
 			f.Close()
 		}
 	}

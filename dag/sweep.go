@@ -6,15 +6,15 @@ import (
 	"github.com/wherry-ml/wherry/runner"
 )
 
-// tidy removes, once the tasks of a resumed run have ended, what a driver before this
+// sweep removes, once the tasks of a resumed run have ended, what a driver before this
 // one has left of pods that it was about to remove when it died. It reports whether the
 // run's end must wait for that.
-func (d *drive) tidy() bool {
-	tidier, ok := d.Backend.(runner.Tidier)
-	if d.tidied || !ok || !d.resumed {
+func (d *drive) sweep() bool {
+	sweeper, ok := d.Backend.(runner.Sweeper)
+	if d.swept || !ok || !d.resumed {
 		return false
 	}
-	d.tidied = true
+	d.swept = true
 	var pods []string
 	for _, x := range d.executions {
 		for _, a := range x.Attempts {
@@ -23,7 +23,7 @@ func (d *drive) tidy() bool {
 	}
 	d.cleaning++
 	d.spawn(func() func() {
-		err := d.patiently(func() error { return tidier.Tidy(d.ops, pods) })
+		err := d.patiently(func() error { return sweeper.Sweep(d.ops, pods) })
 		return func() {
 			d.cleaning--
 			if err != nil && !d.unavailable(err) {

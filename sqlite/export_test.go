@@ -1,0 +1,12 @@
+package sqlite
+
+import "slices"
+
+// CarriedTables are the tables about which it is decided whether they travel.
+func CarriedTables() []string {
+	names := slices.Clone(notCarried)
+	for _, c := range carried {
+		names = append(names, c.table)
+	}
+	return names
+}
