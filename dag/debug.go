@@ -69,10 +69,10 @@ func (d *drive) look(executions []*Execution, id int64) (*node, error) {
 	return n, nil
 }
 
-// awaitImages looks up the images of n's containers.
+// awaitImages looks up the images of n's containers, and makes their layers.
 func (d *drive) awaitImages(ctx context.Context, n *node) error {
 	done, failed := false, error(nil)
-	d.resolveImages(n, func(err error) { done, failed = true, err })
+	d.haveImages(n, func(err error) { done, failed = true, err })
 	for !done {
 		select {
 		case apply := <-d.events:

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"hash/fnv"
@@ -233,6 +234,15 @@ type debugOutputs struct{ g *globals }
 func (o debugOutputs) Output(name, path string) error {
 	kind, rest, _ := strings.Cut(name, ":")
 	switch kind {
+	case "executor":
+		text, _ := readSmall("", path)
+		var said struct {
+			Parameters map[string]any `json:"parameterValues"`
+		}
+		_ = json.Unmarshal(text, &said) // what is wrong with it, a run says
+		for _, name := range sortedNames(said.Parameters) {
+			o.g.note(fmt.Sprintf("wrote parameter %s = %s", name, short(dag.FormatValue(said.Parameters[name]), 160)))
+		}
 	case "parameter":
 		_, rest, _ = strings.Cut(rest, ":")
 		text, _ := readSmall("", path)

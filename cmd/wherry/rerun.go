@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -97,6 +98,9 @@ func (g *globals) prepareRerun(ctx context.Context, f rerunFlags) (*job, error) 
 	if err := steer(base.Pipeline, &run.Options, f.cache.tasks, f.from); err != nil {
 		return nil, err
 	}
+	if err := checkIterations(base, executions, f, append(run.Options.NoCache, run.Options.From...)); err != nil {
+		return nil, err
+	}
 	if f.only != "" {
 		if run.Options.Only, err = only(base, executions, f.only); err != nil {
 			return nil, err
@@ -121,6 +125,20 @@ func optionsAgain(base *dag.Run, f rerunFlags) dag.RunOptions {
 	}
 	o.Imports, o.Workspace = "", "" // places of that run; startRun says where they are
 	return o
+}
+
+// checkIterations refuses the iteration of a loop that there will not be again: the
+// base run had all of them, and the parameters are the same.
+func checkIterations(base *dag.Run, executions []*dag.Execution, f rerunFlags, paths []string) error {
+	for _, path := range paths {
+		if !strings.Contains(path, "[") || base.State != dag.Succeeded || len(f.params) > 0 {
+			continue
+		}
+		if !slices.ContainsFunc(executions, func(x *dag.Execution) bool { return dag.TaskHolds(path, x.Path) }) {
+			return &usageError{msg: fmt.Sprintf("run %s had no task %q", base.Name, path), mend: "wherry get tasks " + base.ID}
+		}
+	}
+	return nil
 }
 
 // only returns the whole path of the task that alone is to run. It must have had

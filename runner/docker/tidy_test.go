@@ -11,9 +11,9 @@ import (
 	"github.com/wherry-ml/wherry/runner"
 )
 
-// TestSweep: a wherry that was killed when it had removed a pod's container, and not
-// yet what lies beside it, leaves that; Sweep takes it away, and nothing else.
-func TestSweep(t *testing.T) {
+// TestTidy: a wherry that was killed when it had removed a pod's container, and not
+// yet what lies beside it, leaves that; Tidy takes it away, and nothing else.
+func TestTidy(t *testing.T) {
 	for name, copying := range map[string]bool{"folders of this machine": false, "volumes of the engine": true} {
 		t.Run(name, func(t *testing.T) {
 			s := subject(copying)(t)
@@ -35,7 +35,7 @@ func TestSweep(t *testing.T) {
 			if err := e.ContainerRemove(t.Context(), pods[0], container.RemoveOptions{Force: true, RemoveVolumes: true}); err != nil {
 				t.Fatal(err)
 			}
-			if err := openAt(b.cfg.Dir, copying).Sweep(t.Context(), pods[:1]); err != nil { // another process
+			if err := openAt(b.cfg.Dir, copying).Tidy(t.Context(), pods[:1]); err != nil { // another process
 				t.Error(err)
 			}
 			if _, err := os.Lstat(b.workDir(pods[0])); !errors.Is(err, fs.ErrNotExist) {
