@@ -109,15 +109,13 @@ func (c *campaign) lives(file, name string, longest time.Duration, mayKill func(
 			if args[0] == "resume" {
 				c.resumes++
 			}
-			if c.command("describe", name).Run() == nil { // else it came to nothing
-				args = []string{"resume", name, "-o", "json"}
-			}
+			args = c.next(name, args)
 			continue
 		}
 		d := &document{}
 		if err := json.Unmarshal(stdout.Bytes(), d); err != nil {
 			if code := cmd.ProcessState.ExitCode(); code == 3 { // the engine stayed away
-				args = []string{"resume", name, "-o", "json"}
+				args = c.next(name, args)
 				time.Sleep(time.Second)
 				continue
 			}
@@ -128,6 +126,15 @@ func (c *campaign) lives(file, name string, longest time.Duration, mayKill func(
 	}
 	c.Fatalf("run %s never ended", name)
 	return nil
+}
+
+// next is what to call after a life that did not end the run: resume, unless it came
+// to nothing.
+func (c *campaign) next(name string, args []string) []string {
+	if c.command("describe", name).Run() != nil {
+		return args
+	}
+	return []string{"resume", name, "-o", "json"}
 }
 
 // names are those that the steps left since the last call, and how often.
