@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 
 	"github.com/wherry-ml/wherry/runner"
@@ -17,6 +18,7 @@ type trees struct {
 	someArtifacts
 	dir    string
 	files  map[string]map[string]string
+	mu     sync.Mutex
 	opened []string
 	missed bool
 }
@@ -28,9 +30,16 @@ func (a *trees) View(_ context.Context, digest, at string) (View, error) {
 	return a, os.MkdirAll(at, 0o755)
 }
 
-func (a *trees) Opened() ([]string, bool) { return a.opened, !a.missed }
+func (a *trees) Opened() ([]string, bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.opened, !a.missed
+}
 
-func (a *trees) SoFar() []string { return a.opened }
+func (a *trees) SoFar() []string {
+	opened, _ := a.Opened()
+	return opened
+}
 
 func (a *trees) Files(_ context.Context, digest string) (map[string]string, error) {
 	return a.files[digest], nil

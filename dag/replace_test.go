@@ -116,7 +116,10 @@ func TestReplaceStopsDependents(t *testing.T) {
 		time.Sleep(15 * time.Second) // c runs
 		r.next("r2", versions("a c<-a d<-c other", "2", "a"))
 		time.Sleep(time.Second)
-		if n := r.backend.running; n != 1 {
+		r.backend.mu.Lock()
+		n := r.backend.running
+		r.backend.mu.Unlock()
+		if n != 1 {
 			t.Errorf("%d pods run, want a alone", n)
 		}
 		r.expect("r1", "CANCELED: a SUCCEEDED c CANCELED d SKIPPED other SUCCEEDED")
@@ -209,7 +212,9 @@ func TestReplaceReads(t *testing.T) {
 				time.Sleep(5 * time.Second)
 				r.next("r2", versions("a", ""), mount("t2"))
 				time.Sleep(time.Second)
+				store.mu.Lock()
 				store.opened = c.later
+				store.mu.Unlock()
 				r.expect("r2", c.want)
 			})
 		})
