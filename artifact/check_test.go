@@ -84,6 +84,12 @@ func TestCheckReadsOnce(t *testing.T) {
 	if _, ok := errors.AsType[*CorruptError](s.Verify(t.Context(), d)); !ok {
 		t.Error("Verify reads everything")
 	}
+	if list, err := s.Digests(); err != nil || len(list) != 1 || list[0] != d {
+		t.Error(list, err)
+	}
+	if err := s.Check(t.Context(), d); err == nil {
+		t.Error("Check does not find what Verify has found")
+	}
 }
 
 // TestCheckOfAnOlderStore: of an object that was stored before anything was remembered,

@@ -2,13 +2,16 @@ package artifact
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 )
 
 // Verify reads the object of digest again and returns a *CorruptError unless it
-// is what its digest says; fs.ErrNotExist when the store has none.
+// is what its digest says; fs.ErrNotExist when the store has none. Check finds what
+// Verify has found.
 func (s *Store) Verify(ctx context.Context, digest string) error {
 	p, err := s.Path(digest)
 	if err != nil {
@@ -19,9 +22,26 @@ func (s *Store) Verify(ctx context.Context, digest string) error {
 		return fmt.Errorf("verify artifact %s: %w", digest, err)
 	}
 	if got.String() != digest {
+		s.suspect(digest)
 		return &CorruptError{Digest: digest, Path: p, Got: got.String()}
 	}
 	return nil
+}
+
+// Digests lists the objects of the store.
+func (s *Store) Digests() ([]string, error) {
+	dirs, err := os.ReadDir(s.objects())
+	var list []string
+	for _, dir := range dirs {
+		names, e := os.ReadDir(filepath.Join(s.objects(), dir.Name()))
+		err = errors.Join(err, ignore(e, fs.ErrNotExist))
+		for _, name := range names {
+			if _, bad := parseDigest(scheme + name.Name()); bad == nil {
+				list = append(list, scheme+name.Name())
+			}
+		}
+	}
+	return list, err
 }
 
 // digestOf is the digest of what lies in the store at name.

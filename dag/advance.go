@@ -364,7 +364,7 @@ func (d *drive) close(s *scope) {
 // finish ends the run once its tasks have ended and what they left on the engine
 // is gone: then nobody has to look after it any more. It reports whether it did.
 func (d *drive) finish() bool {
-	if d.root == nil || d.root.open > 0 || d.cleaning > 0 || d.run.State.Ended() || d.sweep() || d.clearWorkspace() {
+	if d.root == nil || d.root.open > 0 || d.cleaning > 0 || d.run.State.Ended() || d.tidy() || d.clearWorkspace() {
 		return false
 	}
 	d.run.State, d.run.Error = d.root.result()

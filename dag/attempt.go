@@ -74,7 +74,7 @@ func (d *drive) launch(n *node, a *Attempt, pod runner.Pod, there bool) {
 		d.spawn(func() func() {
 			out := d.attempt(pod, there, end, r, log, func() {
 				d.post(func() {
-					d.sweepBuilds()
+					d.sweep()
 					if a.State == Pending {
 						a.State = Running
 						d.change(n)
@@ -89,16 +89,16 @@ func (d *drive) launch(n *node, a *Attempt, pod runner.Pod, there bool) {
 	})
 }
 
-// sweepBuilds lets the backend remove the builds that dead processes have left, once, when the first
+// sweep lets the backend remove what dead processes have left, once, when the first
 // step runs: nobody waits for it.
-func (d *drive) sweepBuilds() {
+func (d *drive) sweep() {
 	sweeper, ok := d.Backend.(runner.Sweeper)
-	if d.sweptBuilds || !ok {
+	if d.swept || !ok {
 		return
 	}
-	d.sweptBuilds = true
+	d.swept = true
 	d.spawn(func() func() {
-		_ = sweeper.Sweep(d.ops, nil) // what it can't do is left for the next time
+		sweeper.Sweep(d.ops)
 		return nil
 	})
 }
@@ -108,10 +108,10 @@ func (d *drive) sweepBuilds() {
 func (d *drive) attempt(pod runner.Pod, there bool, end <-chan runner.Exit, r render, log string, started func()) outcome {
 	var watched views
 	if !there {
-		if err := d.sound(pod); err != nil {
+		err := d.sound(pod)
+		if err != nil {
 			return outcome{err: err}
 		}
-		var err error
 		if watched, err = d.watchReads(&pod); err != nil {
 			return outcome{err: err}
 		}

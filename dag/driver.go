@@ -134,15 +134,15 @@ type drive struct {
 	changed map[*Execution]bool
 	acts    []func() // carried out once the batch is committed
 
-	noted       map[string]bool // what was said once
-	fatal       error
-	canceled    bool // Cancel was seen
-	expired     bool // canceled by the pipeline's deadline
-	cleared     bool // the workspace was seen to
-	resumed     bool // a driver before this one began it
-	swept       bool // what that one left was seen to
-	killed      bool
-	sweptBuilds bool // see sweepBuilds
+	noted    map[string]bool // what was said once
+	fatal    error
+	canceled bool // Cancel was seen
+	expired  bool // canceled by the pipeline's deadline
+	cleared  bool // the workspace was seen to
+	resumed  bool // a driver before this one began it
+	tidied   bool // what that one left was seen to
+	killed   bool
+	swept    bool // see sweep
 }
 
 // setting is what the run's scopes share.

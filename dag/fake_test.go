@@ -225,6 +225,10 @@ func (s *memStore) UpdateAdmissions(_ context.Context, _ string, decide func([]q
 type noArtifacts struct{}
 
 func (noArtifacts) Add(context.Context, string) (string, int64, error) { return "", 0, fs.ErrNotExist }
+func (a noArtifacts) Check(_ context.Context, digest string) error {
+	_, err := a.Path(digest)
+	return err
+}
 func (noArtifacts) Path(string) (string, error)                        { return "", fs.ErrNotExist }
 func (noArtifacts) Link(string, string) error                          { return nil }
 func (noArtifacts) View(context.Context, string, string) (View, error) { return nil, ErrNoView }
@@ -233,10 +237,6 @@ func (noArtifacts) Files(context.Context, string) (map[string]string, error) {
 }
 func (noArtifacts) ReadDigest(context.Context, string, []string) (string, error) {
 	return "", fs.ErrNotExist
-}
-func (a noArtifacts) Check(_ context.Context, digest string) error {
-	_, err := a.Path(digest)
-	return err
 }
 func (noArtifacts) Import(context.Context, string) (string, int64, error) {
 	return "sha256:0", 1, nil

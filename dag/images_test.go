@@ -144,7 +144,7 @@ type sweeping struct {
 	times atomic.Int32
 }
 
-func (b *sweeping) Sweep(context.Context, []string) error { b.times.Add(1); return nil }
+func (b *sweeping) Sweep(context.Context) { b.times.Add(1) }
 
 // TestDriverSweeps: what a dead wherry left is swept once in a drive, while a step
 // runs.

@@ -31,15 +31,18 @@ func TestSimulation(t *testing.T) {
 	if *simSeed != 0 {
 		first, last = *simSeed, *simSeed
 	}
+	var lives, hung, setBacks int
 	for seed := first; seed <= last; seed++ {
 		synctest.Test(t, func(t *testing.T) {
 			s := &simulation{t: t, seed: seed, home: home, rng: rand.New(rand.NewPCG(seed, 1))}
 			s.run()
+			lives, hung, setBacks = lives+s.lives, hung+s.hung, setBacks+s.setBacks
 		})
 		if t.Failed() {
 			t.Fatalf("replay with: go test ./dag -run Simulation -sim.seed=%d", seed)
 		}
 	}
+	t.Logf("%d schedules: %d drivers, of which %d hung and lost their run; the clock set back by an hour %d times", last-first+1, lives, hung, setBacks)
 }
 
 type simulation struct {
@@ -53,6 +56,8 @@ type simulation struct {
 	frozen    sync.WaitGroup // drivers that hang
 	hanging   atomic.Int32
 	artifacts *simArtifacts
+
+	lives, hung, setBacks int
 }
 
 func (s *simulation) run() {
@@ -90,6 +95,7 @@ func (s *simulation) run() {
 		}
 		if s.hanging.Load() == 0 && s.rng.IntN(6) == 0 { // the times of one that hangs would be mixed with ours
 			s.store.setBack(run.ID, time.Hour)
+			s.setBacks++
 		}
 	}
 	s.frozen.Wait()
@@ -98,6 +104,7 @@ func (s *simulation) run() {
 
 // drive is one life of a driver. It reports whether the run has ended.
 func (s *simulation) drive(id string, cancel bool) bool {
+	s.lives++
 	s.store.mu.Lock()
 	s.store.crashed = false
 	s.store.crashIn = -1
@@ -132,6 +139,7 @@ func (s *simulation) drive(id string, cancel bool) bool {
 		time.Sleep(10 * time.Second)
 		wakes := time.Second + time.Duration(s.rng.IntN(20_000))*time.Millisecond // the next one is there then
 		s.hanging.Add(1)
+		s.hung++
 		s.frozen.Go(func() {
 			defer s.hanging.Add(-1)
 			time.Sleep(wakes)

@@ -53,13 +53,13 @@ func (b *simBackend) RemoveVolume(context.Context, string) error {
 	return b.isAway()
 }
 
-// Sweep finds that none of the pods is there.
-func (b *simBackend) Sweep(_ context.Context, pods []string) error {
+// Tidy finds that none of the pods is there.
+func (b *simBackend) Tidy(_ context.Context, pods []string) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, pod := range pods {
 		if b.pods[pod] != nil {
-			return fmt.Errorf("pod %s is swept while it is there", pod)
+			return fmt.Errorf("pod %s is tidied while it is there", pod)
 		}
 	}
 	return b.isAway()

@@ -98,12 +98,19 @@ type VolumeRemover interface {
 	RemoveVolume(ctx context.Context, name string) error
 }
 
-// Sweeper is a backend that keeps things of a pod beside the pod itself. A driver that
-// was killed while it removed a pod may have left some.
+// Sweeper is a backend on which a process that died can leave what belongs to no pod.
 type Sweeper interface {
-	// Sweep removes what is left of these pods, which are gone, and of image builds
+	// Sweep removes that of this home. What it can't remove is left for the next
+	// time.
+	Sweep(ctx context.Context)
+}
+
+// Tidier is a backend that keeps things of a pod beside the pod itself. A driver that
+// was killed while it removed a pod may have left some.
+type Tidier interface {
+	// Tidy removes what is left of these pods, which are gone, and of image builds
 	// of this home that nobody carries on.
-	Sweep(ctx context.Context, pods []string) error
+	Tidy(ctx context.Context, pods []string) error
 }
 
 // Checker is a backend that can say before anything starts what it would refuse.

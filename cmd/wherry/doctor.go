@@ -52,22 +52,28 @@ func (d *diagnosis) add(check, status, mend, format string, args ...any) {
 }
 
 func newDoctorCmd(g *globals) *cobra.Command {
-	backend := ""
+	backend, verify := "", false
 	cmd := &cobra.Command{
 		Use:   "doctor",
 		Short: "Say what this machine lacks to run pipelines",
 		Long: `Looks at WHERRY_HOME, the disk and what wherry takes of it, the engine and its images, what wherry.yaml of
 this folder mounts, and proxies, and says of each what is wrong and how to mend
 it. It runs a container that must see a file of WHERRY_HOME and of each mount.
+With --verify it only reads all artifacts, and names those that a failing disk or
+somebody has changed; the next run that would use one makes it anew.
 
 The exit code is 0 unless something fails: then 3 without an engine, else 1.`,
 		Example: `  wherry doctor
   wherry doctor -o json`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if verify {
+				return g.verify(cmd.Context())
+			}
 			return g.doctor(cmd.Context(), backend)
 		},
 	}
+	cmd.Flags().BoolVar(&verify, "verify", false, "read all artifacts and compare them with their digests")
 	cmd.Flags().StringVar(&backend, "backend", "docker", "look at this backend: docker or process")
 	return cmd
 }

@@ -216,7 +216,7 @@ func expected(rel string, e fs.DirEntry) bool {
 		return strings.HasPrefix(rel, "artifacts/seals/")
 	case "work": // the locks of image builds stay
 		return strings.HasPrefix(base, "build-") && strings.HasSuffix(base, ".lock")
-	case "wherry.db", "wherry.db-wal", "wherry.db-shm", "logs", "snapshots":
+	case "id", "wherry.db", "wherry.db-wal", "wherry.db-shm", "logs", "snapshots":
 		return true
 	case "runs":
 		return base == "lock" || base == "owner" || e.Type() == fs.ModeSymlink

@@ -282,6 +282,13 @@ func removeLayer(ctx context.Context, e *engine, name string) error {
 	return e.failed(err, "remove container %s", name)
 }
 
+// Sweep removes the builds of layers that no wherry of this home follows any more.
+func (b *Backend) Sweep(ctx context.Context) {
+	if e, err := b.connect.engine(ctx); err == nil {
+		b.sweepLayers(ctx, e)
+	}
+}
+
 // sweepLayers removes the builds that a wherry of this home has left behind: those
 // whose lock is free. What it can't do is left for the next time.
 func (b *Backend) sweepLayers(ctx context.Context, e *engine) {

@@ -12,12 +12,12 @@ import (
 	"github.com/wherry-ml/wherry/runner"
 )
 
-var _ runner.Sweeper = (*Backend)(nil)
+var _ runner.Tidier = (*Backend)(nil)
 
-// Sweep removes what is left of pods that are gone: the files and volumes beside their
+// Tidy removes what is left of pods that are gone: the files and volumes beside their
 // containers, and the containers of builds that nobody carries on. It asks the engine
 // twice, however many pods there are.
-func (b *Backend) Sweep(ctx context.Context, pods []string) error {
+func (b *Backend) Tidy(ctx context.Context, pods []string) error {
 	e, err := b.connect.engine(ctx)
 	if err != nil {
 		return err

@@ -6,15 +6,15 @@ import (
 	"github.com/wherry-ml/wherry/runner"
 )
 
-// sweep removes, once the tasks of a resumed run have ended, what a driver before this
+// tidy removes, once the tasks of a resumed run have ended, what a driver before this
 // one has left of pods that it was about to remove when it died. It reports whether the
 // run's end must wait for that.
-func (d *drive) sweep() bool {
-	sweeper, ok := d.Backend.(runner.Sweeper)
-	if d.swept || !ok || !d.resumed {
+func (d *drive) tidy() bool {
+	tidier, ok := d.Backend.(runner.Tidier)
+	if d.tidied || !ok || !d.resumed {
 		return false
 	}
-	d.swept = true
+	d.tidied = true
 	var pods []string
 	for _, x := range d.executions {
 		for _, a := range x.Attempts {
@@ -23,7 +23,7 @@ func (d *drive) sweep() bool {
 	}
 	d.cleaning++
 	d.spawn(func() func() {
-		err := d.patiently(func() error { return sweeper.Sweep(d.ops, pods) })
+		err := d.patiently(func() error { return tidier.Tidy(d.ops, pods) })
 		return func() {
 			d.cleaning--
 			if err != nil && !d.unavailable(err) {
