@@ -198,6 +198,7 @@ func (r render) container(c *Container, img resolved, pod string) (runner.Contai
 	out := runner.Container{
 		Name: containerName(c), Role: c.Role, After: c.After, Image: img.Ref,
 		WorkDir: c.WorkDir, User: c.User, Layer: joinLayers(img.layers),
+		Init: c.Layer != nil || c.Python != nil, // their first process is a shell, which no command can be missing for
 	}
 	var err error
 	if out.Command, err = r.args(c.command(r.run.Options)); err != nil {

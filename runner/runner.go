@@ -229,6 +229,11 @@ type Container struct {
 	Resources Resources // limits of this container
 	SHMSize   int64     // bytes of /dev/shm; 0: the engine's default
 
+	// Init asks for an init process before the command, where the backend has one: as
+	// the first process of a container a shell or Python takes no notice of SIGTERM.
+	// A command that is not there is then an exit code of 127, not CauseStart.
+	Init bool
+
 	// Layer is what the process backend must have in the environment in which it
 	// runs Command; for other backends it is in the image.
 	Layer *Layer

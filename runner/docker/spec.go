@@ -56,7 +56,8 @@ func (b *Backend) specs(ctx context.Context, p runner.Pod, e *engine, life strin
 		s := containerSpec(p, i, env)
 		s.files, s.host.Mounts = files, files.mounts
 		s.config.Labels[labelInstance] = life
-		s.host.Init = &reaps
+		init := reaps && c.Init
+		s.host.Init = &init
 		if multi {
 			s.name = p.Name + "-" + c.Name
 			s.config.Labels[labelMulti] = "true"
