@@ -109,7 +109,7 @@ func (g *globals) killHung(run string, last time.Time) error {
 			return &hungError{run, holder, errors.New("it was killed and is still there")}
 		}
 	}
-	g.note(fmt.Sprintf("process %d had not moved since %s and was killed; this one goes on with run %s", pid, last.Format(time.TimeOnly), run))
+	g.note(fmt.Sprintf("process %d drove run %s, had not moved since %s and was killed", pid, run, last.Format(time.TimeOnly)))
 	return nil
 }
 
