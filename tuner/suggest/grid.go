@@ -1,0 +1,3 @@
+package suggest
+
+func newGrid(s *settings) Algorithm { return notYet{} }

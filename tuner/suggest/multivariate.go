@@ -1,0 +1,3 @@
+package suggest
+
+func newMultivariateTPE(s *settings) Algorithm { return notYet{} }

@@ -1,0 +1,3 @@
+package suggest
+
+func newRandom(s *settings) Algorithm { return notYet{} }

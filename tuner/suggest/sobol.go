@@ -1,0 +1,3 @@
+package suggest
+
+func newSobol(s *settings) Algorithm { return notYet{} }

@@ -1,0 +1,3 @@
+package suggest
+
+func newTPE(s *settings) Algorithm { return notYet{} }
