@@ -139,7 +139,7 @@ func (s *scraper) scrape(ctx context.Context, client *http.Client) error {
 func (s *scraper) page(page []byte, inSeconds bool, now time.Time) {
 	samples, bad := parsePage(page, inSeconds)
 	if bad > 0 {
-		s.c.problem("%d lines of %s are not of Prometheus' text format", bad, s.o.Path)
+		s.c.problem("lines of %s that are not of Prometheus' text format: %d", s.o.Path, bad)
 	}
 	used := make([]bool, len(samples))
 	var batch []Observation
