@@ -50,7 +50,7 @@ type ScrapeOptions struct {
 // and UnavailableError names them.
 //
 // A page that can't be had is tried again at the next scrape; only if that never
-// succeeds is it a problem. Pages larger than 16 MiB are cut there.
+// succeeds is it a problem. A page larger than 16 MiB can't be had.
 func Scrape(ctx context.Context, c *Collector, o ScrapeOptions) error {
 	s := &scraper{c: c, o: o}
 	for _, name := range c.names {
@@ -127,9 +127,12 @@ func (s *scraper) scrape(ctx context.Context, client *http.Client) error {
 	if response.StatusCode != http.StatusOK {
 		return fmt.Errorf("GET %s: %s", s.o.Path, response.Status)
 	}
-	page, err := io.ReadAll(io.LimitReader(response.Body, maxPage))
+	page, err := io.ReadAll(io.LimitReader(response.Body, maxPage+1))
 	if err != nil {
 		return fmt.Errorf("GET %s: %w", s.o.Path, err)
+	}
+	if len(page) > maxPage {
+		return fmt.Errorf("GET %s: the page is larger than %d MiB", s.o.Path, maxPage>>20)
 	}
 	s.page(page, strings.Contains(response.Header.Get("Content-Type"), "openmetrics"), time.Now())
 	return nil
