@@ -33,6 +33,9 @@ type ScrapeOptions struct {
 	Path     string        // empty: /metrics
 	Header   http.Header   // httpGet.httpHeaders
 	Interval time.Duration // between scrapes; 0: 1 s
+	// Last has, after a crash, the latest value on record of each metric: a first
+	// scrape that finds it again found nothing new.
+	Last map[string]float64
 }
 
 // Scrape reads the Prometheus page of a trial again and again, until ctx ends,
@@ -153,10 +156,9 @@ func (s *scraper) page(page []byte, inSeconds bool, now time.Time) {
 		}
 		used[at] = true
 		found := samples[at]
-		if last := s.last[i]; last != nil && same(*last, found) {
+		if !s.changed(i, found) {
 			continue
 		}
-		s.last[i] = &found
 		o := Observation{Metric: s.c.names[i], Value: found.value, Time: found.stamp, Step: -1}
 		if o.Time.IsZero() {
 			o.Time = now
@@ -169,6 +171,18 @@ func (s *scraper) page(page []byte, inSeconds bool, now time.Time) {
 		}
 	}
 	s.c.emit("", 0, batch)
+}
+
+// changed says whether the metric of index i is another than at the scrape before,
+// and remembers it.
+func (s *scraper) changed(i int, found sample) bool {
+	last := s.last[i]
+	s.last[i] = &found
+	if last != nil {
+		return !same(*last, found)
+	}
+	v, ok := s.o.Last[s.c.names[i]]
+	return !ok || math.Float64bits(v) != math.Float64bits(found.value)
 }
 
 // choose returns the index of the sample that want means, or -1.
