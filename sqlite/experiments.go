@@ -128,25 +128,26 @@ func parsePoint(text string) (p suggest.Point, err error) {
 	return p, nil
 }
 
-// storedMetric is a tuner.Metric whose numbers may be NaN and infinite.
+// storedMetric is a metrics.Metric whose numbers may be NaN and infinite.
 type storedMetric struct {
 	Name   string `json:"name"`
 	Min    string `json:"min"`
 	Max    string `json:"max"`
 	Latest string `json:"latest"`
 	Count  int64  `json:"count"`
+	NaNs   int64  `json:"nans,omitempty"`
 }
 
-func storedSummary(list []tuner.Metric) []storedMetric {
+func storedSummary(list []metrics.Metric) []storedMetric {
 	out := make([]storedMetric, 0, len(list))
 	for _, m := range list {
 		text := func(v float64) string { return strconv.FormatFloat(v, 'g', -1, 64) }
-		out = append(out, storedMetric{m.Name, text(m.Min), text(m.Max), text(m.Latest), m.Count})
+		out = append(out, storedMetric{m.Name, text(m.Min), text(m.Max), text(m.Latest), m.Count, m.NaNs})
 	}
 	return out
 }
 
-func parseSummary(text string) (list []tuner.Metric, err error) {
+func parseSummary(text string) (list []metrics.Metric, err error) {
 	var stored []storedMetric
 	if err := json.Unmarshal([]byte(text), &stored); err != nil {
 		return nil, err
@@ -159,7 +160,7 @@ func parseSummary(text string) (list []tuner.Metric, err error) {
 		return v
 	}
 	for _, m := range stored {
-		list = append(list, tuner.Metric{Name: m.Name, Min: number(m.Min), Max: number(m.Max), Latest: number(m.Latest), Count: m.Count})
+		list = append(list, metrics.Metric{Name: m.Name, Min: number(m.Min), Max: number(m.Max), Latest: number(m.Latest), Count: m.Count, NaNs: m.NaNs})
 	}
 	return list, err
 }

@@ -363,7 +363,7 @@ func (d *drive) finish(t *Trial, cause error, o Outcome, err error) {
 	case !o.Succeeded:
 		t.State, t.Reason = TrialFailed, strings.Join(append([]string{o.Error}, o.Tail...), "\n  ")
 	case missing:
-		t.State, t.Reason = TrialMetricsUnavailable, d.e.unavailable(t, o.Seen)
+		t.State, t.Reason = TrialMetricsUnavailable, o.Missing
 	default:
 		t.State, t.Reason = TrialSucceeded, ""
 	}

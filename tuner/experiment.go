@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/wherry-ml/wherry/dag"
+	"github.com/wherry-ml/wherry/tuner/metrics"
 	"github.com/wherry-ml/wherry/tuner/suggest"
 )
 
@@ -46,19 +47,9 @@ type Objective struct {
 
 // Strategy says which of a metric's values counts.
 type Strategy struct {
-	Metric  string  `json:"metric"`
-	Extract Extract `json:"extract"`
+	Metric  string           `json:"metric"`
+	Extract metrics.Strategy `json:"extract"`
 }
-
-// Extract is one of Katib's metric strategies.
-type Extract string
-
-// The strategies. An objective's is the best by default, any other metric's the latest.
-const (
-	ExtractMin    Extract = "min"
-	ExtractMax    Extract = "max"
-	ExtractLatest Extract = "latest"
-)
 
 // Algorithm names an algorithm and its settings.
 type Algorithm struct {
@@ -169,19 +160,22 @@ func (e *Experiment) Metrics() []string {
 	return append(names, e.Additional...)
 }
 
-// Extract says which of a metric's values counts.
-func (e *Experiment) Extract(metric string) Extract {
+// Extract says which of a metric's values counts: by default the best for an
+// objective, and for the others what would be the best for the first, as in Katib.
+func (e *Experiment) Extract(metric string) metrics.Strategy {
 	for _, s := range e.Strategies {
 		if s.Metric == metric {
 			return s.Extract
 		}
 	}
+	lead := e.Objectives[0]
 	for _, o := range e.Objectives {
-		if o.Metric == metric && o.Maximize {
-			return ExtractMax
-		} else if o.Metric == metric {
-			return ExtractMin
+		if o.Metric == metric {
+			lead = o
 		}
 	}
-	return ExtractLatest
+	if lead.Maximize {
+		return metrics.Max
+	}
+	return metrics.Min
 }

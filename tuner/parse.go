@@ -137,3 +137,25 @@ func checkList(p *Parameter) error {
 	}
 	return nil
 }
+
+// FormatParameter is the short form of a parameter, as ParseParameter reads it.
+func FormatParameter(p *Parameter) string {
+	switch p.Kind {
+	case suggest.Categorical:
+		return fmt.Sprintf("%s=choice(%s)", p.Name, strings.Join(p.List, ","))
+	case suggest.Discrete:
+		return fmt.Sprintf("%s=discrete(%s)", p.Name, strings.Join(p.List, ","))
+	}
+	kind := map[suggest.Distribution]string{suggest.Uniform: "uniform", suggest.LogUniform: "log", suggest.Normal: "normal", suggest.LogNormal: "lognormal"}[p.Distribution]
+	if p.Kind == suggest.Int {
+		kind = "int"
+		if p.Log() {
+			kind = "logint"
+		}
+	}
+	text := fmt.Sprintf("%s=%s(%s,%s", p.Name, kind, p.Format(p.Min), p.Format(p.Max))
+	if p.Step > 0 {
+		text += "," + strconv.FormatFloat(p.Step, 'g', -1, 64)
+	}
+	return text + ")"
+}

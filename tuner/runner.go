@@ -23,7 +23,7 @@ type Outcome struct {
 	Succeeded bool
 	Error     string   // of a run that failed
 	Tail      []string // the last lines of its log then
-	Seen      []string // metrics that came and are none of the experiment's
+	Missing   string   // what to say where the objective's metric never came
 }
 
 // ErrLeave, as the cause of a canceled context, makes Drive and Run leave the trials

@@ -21,7 +21,7 @@ type Trial struct {
 	Proposal suggest.Proposal
 	Run      string // id of its run; empty: none was made
 	Stop     string // why it is to be stopped early; empty: it is not
-	Summary  []Metric
+	Summary  []metrics.Metric
 	Created  time.Time
 	Started  time.Time
 	Ended    time.Time
@@ -34,7 +34,8 @@ type stream struct {
 	attempt int
 	count   int64
 	latest  time.Time
-	metrics []Metric
+	summary metrics.Summary
+	leads   float64           // values of the leading objective
 	curve   []suggest.Reading // of the leading objective, as losses
 }
 
@@ -58,37 +59,6 @@ func (s TrialState) Ended() bool { return s != TrialCreated && s != TrialRunning
 // Counts reports whether a trial's metrics can make it the best one.
 func (s TrialState) Counts() bool { return s == TrialSucceeded || s == TrialEarlyStopped }
 
-// Metric sums up what was observed of one metric. NaN is no value of Min, Max and
-// Latest while another came.
-type Metric struct {
-	Name             string
-	Min, Max, Latest float64
-	Count            int64
-}
-
-// add takes in a value.
-func (m *Metric) add(v float64) {
-	m.Count++
-	if m.Count == 1 || math.IsNaN(m.Min) {
-		m.Min, m.Max, m.Latest = v, v, v
-		return
-	}
-	if !math.IsNaN(v) {
-		m.Min, m.Max, m.Latest = math.Min(m.Min, v), math.Max(m.Max, v), v
-	}
-}
-
-// value is what counts of the metric.
-func (m *Metric) value(x Extract) float64 {
-	switch x {
-	case ExtractMin:
-		return m.Min
-	case ExtractMax:
-		return m.Max
-	}
-	return m.Latest
-}
-
 // Observe takes in what was observed of the trial, and returns what of it is new.
 func (t *Trial) Observe(e *Experiment, o Observed) Observed {
 	if t.streams == nil {
@@ -109,41 +79,37 @@ func (t *Trial) Observe(e *Experiment, o Observed) Observed {
 	for _, x := range o.List {
 		s.add(e.Objectives[0], x)
 	}
-	t.sum()
+	t.sum(e)
 	return o
 }
 
 func (s *stream) add(lead Objective, o metrics.Observation) {
 	s.count++
 	s.latest = o.Time
-	i := slices.IndexFunc(s.metrics, func(m Metric) bool { return m.Name == o.Metric })
-	if i < 0 {
-		i = len(s.metrics)
-		s.metrics = append(s.metrics, Metric{Name: o.Metric})
+	s.summary.Add(o)
+	if o.Metric != lead.Metric || math.IsNaN(o.Value) {
+		return
 	}
-	m := &s.metrics[i]
-	m.add(o.Value)
-	if o.Metric == lead.Metric && !math.IsNaN(o.Value) {
-		step := float64(o.Step)
-		if o.Step < 0 {
-			step = float64(m.Count)
-		}
-		s.curve = append(s.curve, suggest.Reading{Step: step, Loss: lead.loss(o.Value)})
+	s.leads++
+	step := float64(o.Step)
+	if o.Step < 0 {
+		step = s.leads
 	}
+	s.curve = append(s.curve, suggest.Reading{Step: step, Loss: lead.loss(o.Value)})
 }
 
 // sum makes the Summary of all streams: of the same metric the latest value is that of
 // the stream that was heard last.
-func (t *Trial) sum() {
+func (t *Trial) sum(e *Experiment) {
 	t.Summary = nil
 	names := slices.Collect(maps.Keys(t.streams))
 	slices.SortFunc(names, func(a, b string) int {
 		return cmp.Or(t.streams[a].latest.Compare(t.streams[b].latest), strings.Compare(a, b))
 	})
 	for _, name := range names {
-		for _, m := range t.streams[name].metrics {
+		for _, m := range t.streams[name].summary.Metrics(e.Metrics()) {
 			if old := t.metric(m.Name); old != nil {
-				old.join(m)
+				join(old, m)
 			} else {
 				t.Summary = append(t.Summary, m)
 			}
@@ -151,15 +117,14 @@ func (t *Trial) sum() {
 	}
 }
 
-// join takes in what another stream says of the metric, later.
-func (m *Metric) join(o Metric) {
-	n := m.Count + o.Count
+// join takes in what another stream, that was heard later, says of the metric.
+func join(m *metrics.Metric, o metrics.Metric) {
 	if math.IsNaN(m.Min) {
-		*m = o
+		m.Min, m.Max = o.Min, o.Max
 	} else if !math.IsNaN(o.Min) {
-		m.Min, m.Max, m.Latest = math.Min(m.Min, o.Min), math.Max(m.Max, o.Max), o.Latest
+		m.Min, m.Max = math.Min(m.Min, o.Min), math.Max(m.Max, o.Max)
 	}
-	m.Count = n
+	m.Latest, m.Count, m.NaNs = o.Latest, m.Count+o.Count, m.NaNs+o.NaNs
 }
 
 // curve is how the leading objective went, as losses: of the stream that has most of it.
@@ -172,7 +137,7 @@ func (t *Trial) curve() (best []suggest.Reading) {
 	return best
 }
 
-func (t *Trial) metric(name string) *Metric {
+func (t *Trial) metric(name string) *metrics.Metric {
 	for i := range t.Summary {
 		if t.Summary[i].Name == name {
 			return &t.Summary[i]
@@ -184,7 +149,9 @@ func (t *Trial) metric(name string) *Metric {
 // Value is the value that counts of a metric; NaN where there is none.
 func (t *Trial) Value(e *Experiment, metric string) float64 {
 	if m := t.metric(metric); m != nil {
-		return m.value(e.Extract(metric))
+		if v, err := m.Pick(e.Extract(metric)); err == nil {
+			return v
+		}
 	}
 	return math.NaN()
 }
