@@ -26,7 +26,7 @@ type gateTable struct {
 
 // play adds the rows of one function.
 func (g *gateTable) play(t testing.TB, o *objective, budget int) {
-	n := g.gate.seeds(o.name, g.references)
+	n := g.gate.seedsOf(o.name, g.references)
 	out := playAll(t, g.gate.algorithm(), g.gate.settings, o, n, budget, *gateWorkers)
 	for _, b := range budgets {
 		if b > budget {
