@@ -5,14 +5,11 @@ import (
 	"math/rand/v2"
 )
 
-// cmaAxis is a numeric parameter as one side of the unit box: log, if it is searched so,
-// and with half a step more at both ends, where it has steps, so that each value has a
-// cell around it.
+// cmaAxis is a numeric parameter as one side of the unit box.
 type cmaAxis struct {
-	parameter *Parameter
-	at        int // its place in the space
-	low, high float64
-	cells     bool
+	axis
+	at    int // its place in the space
+	cells bool
 }
 
 // cmaCoding is a space as a box of numeric axes and a list of categorical parameters.
@@ -53,58 +50,17 @@ func newCMACoding(s *Space) *cmaCoding {
 }
 
 func newCMAAxis(p *Parameter, at int) cmaAxis {
-	a := cmaAxis{parameter: p, at: at, cells: p.Cardinality() > 0}
-	if p.Kind == Discrete {
-		a.low, a.high = -0.5, float64(len(p.List))-0.5
-		return a
-	}
-	a.low, a.high = a.scale(p.Min), a.scale(p.Max)
-	if a.cells {
-		step, last := p.step(), p.Round(p.Max)
-		a.high = a.scale(last + step/2)
-		if a.low = p.Min - step/2; p.Log() { // as far below as the next edge is above: Min - step/2 may be 0
-			a.low = 2*math.Log(p.Min) - math.Log(p.Min+step/2)
-		}
-	}
-	return a
+	return cmaAxis{axis: newAxis(p), at: at, cells: p.Cardinality() > 0}
 }
 
-// scale is a value on the axis' own scale: logarithmic, or as it is.
-func (a *cmaAxis) scale(v float64) float64 {
-	if a.parameter.Kind != Discrete && a.parameter.Log() {
-		return math.Log(v)
+// edges are those of a value's cell; the outermost are at ±Inf.
+func (a *cmaAxis) edges(v float64) (low, high float64) {
+	low, high = a.cell(v)
+	if low < 1e-9 {
+		low = math.Inf(-1)
 	}
-	return v
-}
-
-// unit is the place of a value, from 0 to 1.
-func (a *cmaAxis) unit(v float64) float64 {
-	return math.Max(0, math.Min((a.scale(v)-a.low)/(a.high-a.low), 1))
-}
-
-// value is the parameter's value at a place.
-func (a *cmaAxis) value(u float64) float64 {
-	v := a.low + u*(a.high-a.low)
-	if a.parameter.Kind != Discrete && a.parameter.Log() {
-		v = math.Exp(v)
-	}
-	return a.parameter.Round(v)
-}
-
-// cell is the edges of the cell of a value; the outermost are at ±Inf.
-func (a *cmaAxis) cell(v float64) (low, high float64) {
-	p, half := a.parameter, 0.5
-	first, last := 0.0, float64(p.Cardinality()-1)
-	if p.Kind != Discrete {
-		half = p.step() / 2
-		first, last = p.Min, p.Min+last*p.step()
-	}
-	low, high = math.Inf(-1), math.Inf(1)
-	if v > first+half {
-		low = (a.scale(v-half) - a.low) / (a.high - a.low)
-	}
-	if v < last-half {
-		high = (a.scale(v+half) - a.low) / (a.high - a.low)
+	if high > 1-1e-9 {
+		high = math.Inf(1)
 	}
 	return low, high
 }
@@ -131,9 +87,8 @@ func (c *cmaCoding) point(p cmaPoint) Point {
 func (c *cmaCoding) code(x Point) cmaPoint {
 	p := cmaPoint{box: make([]float64, len(c.axes)), classes: make([]int, len(c.categories)), point: x}
 	for i := range c.axes {
-		p.box[i] = c.axes[i].unit(x[c.axes[i].at])
-		if v := x[c.axes[i].at]; math.IsNaN(v) {
-			p.box[i] = v
+		if p.box[i] = x[c.axes[i].at]; !math.IsNaN(p.box[i]) {
+			p.box[i] = c.axes[i].unit(p.box[i])
 		}
 	}
 	for i, at := range c.categories {

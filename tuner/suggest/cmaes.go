@@ -37,17 +37,17 @@ type cmaes struct {
 	sigma    float64 // first deviation, in ranges
 	popsize  int     // 0: 4 + 3 ln d
 	strategy string  // none, ipop, bipop
+	seed     fixedSeed
 	memo     cmaMemo
 }
 
 func newCMAES(s *settings) Algorithm {
-	a := &cmaes{
+	return &cmaes{
 		sigma:    s.float("sigma", 1.0/6, 1e-6, 1),
 		popsize:  s.int("popsize", 0, 2),
 		strategy: s.oneOf("restart_strategy", "none", "none", "ipop", "bipop"),
+		seed:     s.randomState(),
 	}
-	s.ignore("random_state") // the query's seed
-	return a
 }
 
 // cmaDraws is how many points are drawn to find one that may be tried.
@@ -55,11 +55,12 @@ const cmaDraws = 2000
 
 // Next is ErrExhausted when no feasible point is found.
 func (a *cmaes) Next(q Query) (Proposal, error) {
+	q.Seed = a.seed.of(&q)
 	coding := newCMACoding(q.Space)
 	run := a.memo.replay(a, coding, &q)
 	rng := q.Rand()
 	var pool []cmaPoint
-	want := run.screen.draws(len(q.History))
+	want := cmaPool(len(q.History))
 	for draw := 0; draw < cmaDraws && len(pool) < want; draw++ {
 		// Where the distribution has only points that were tried, or may not be, it is widened
 		// step by step.
@@ -78,6 +79,6 @@ func (a *cmaes) Next(q Query) (Proposal, error) {
 	if len(pool) == 0 {
 		return Proposal{}, fmt.Errorf("cmaes: none of %d points drawn may be tried by the experiment's constraints: %w", cmaDraws, ErrExhausted)
 	}
-	best := run.screen.best(pool, run, &q)
+	best := run.best(pool, &q)
 	return Proposal{Point: pool[best].point, Parent: None}, nil
 }

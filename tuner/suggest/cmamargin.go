@@ -16,7 +16,7 @@ func (s *cmaDistribution) keepMargin(c *cmaCoding) {
 			continue
 		}
 		sd := s.deviation(i)
-		low, high := a.cell(a.value(s.mean[i]))
+		low, high := a.edges(a.value(s.mean[i]))
 		if math.IsInf(low, -1) || math.IsInf(high, 1) {
 			// At the end of the range the mean moves towards the only edge.
 			reach := sd * cmaQuantile(1-alpha)
@@ -27,7 +27,7 @@ func (s *cmaDistribution) keepMargin(c *cmaCoding) {
 			}
 			continue
 		}
-		below, above := cmaNormal((low-s.mean[i])/sd), 1-cmaNormal((high-s.mean[i])/sd)
+		below, above := phi((low-s.mean[i])/sd), 1-phi((high-s.mean[i])/sd)
 		if below >= alpha/2 && above >= alpha/2 {
 			continue
 		}
@@ -56,8 +56,8 @@ func (s *cmaDistribution) unround(c *cmaCoding, p cmaPoint, rng *rand.Rand) []fl
 		a := &c.axes[i]
 		if u := rng.Float64(); a.cells && !math.IsNaN(x[i]) {
 			sd := s.deviation(i)
-			low, high := a.cell(p.point[a.at])
-			from, to := cmaNormal((low-s.mean[i])/sd), cmaNormal((high-s.mean[i])/sd)
+			low, high := a.edges(p.point[a.at])
+			from, to := phi((low-s.mean[i])/sd), phi((high-s.mean[i])/sd)
 			if to-from > 1e-9 {
 				v := s.mean[i] + sd*cmaQuantile(from+u*(to-from))
 				x[i] = math.Max(math.Max(low, 0), math.Min(v, math.Min(high, 1)))
@@ -67,6 +67,5 @@ func (s *cmaDistribution) unround(c *cmaCoding, p cmaPoint, rng *rand.Rand) []fl
 	return x
 }
 
-// cmaNormal is the standard normal distribution function, cmaQuantile its inverse.
-func cmaNormal(z float64) float64   { return 0.5 * math.Erfc(-z/math.Sqrt2) }
+// cmaQuantile is the inverse of phi.
 func cmaQuantile(p float64) float64 { return math.Sqrt2 * math.Erfinv(2*p-1) }

@@ -11,7 +11,6 @@ type cmaRun struct {
 	coding   *cmaCoding
 	s        *cmaDistribution
 	classes  *cmaCategories
-	screen   *cmaScreen
 	next     int // number of the first trial of the next generation
 	restarts int
 	first    int // first trial since the restart
@@ -85,7 +84,7 @@ func cmaDone(history []Trial) int {
 const cmaPatience = 40
 
 func newCMARun(a *cmaes, coding *cmaCoding) *cmaRun {
-	r := &cmaRun{coding: coding, classes: newCMACategories(coding), screen: &cmaScreen{}}
+	r := &cmaRun{coding: coding, classes: newCMACategories(coding)}
 	d := len(coding.axes)
 	lambda := a.popsize
 	if lambda == 0 {

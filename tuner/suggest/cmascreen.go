@@ -11,18 +11,12 @@ const (
 	cmaScreenMemory = 100 // newest observations that the process knows
 )
 
-// cmaScreen picks the best of several draws by a Gaussian process.
-type cmaScreen struct {
-	at    int // trials ended when the scales were fitted; 0: never
-	scale cmaScale
-}
-
 // cmaScale is the process' kernel: exp(-r²/(2 length²) - differing categories * apart), and the noise's
 // share of the variance.
 type cmaScale struct{ length, apart, noise float64 }
 
-// draws is how many points are to be drawn with n trials in the history.
-func (s *cmaScreen) draws(n int) int {
+// cmaPool is how many points are to be drawn with n trials in the history.
+func cmaPool(n int) int {
 	if n < cmaScreenFrom {
 		return 1
 	}
@@ -73,7 +67,7 @@ func (k cmaScale) of(a, b *cmaFeature) float64 {
 }
 
 // best is the place in the pool of the point with the highest expected improvement.
-func (s *cmaScreen) best(pool []cmaPoint, r *cmaRun, q *Query) int {
+func (r *cmaRun) best(pool []cmaPoint, q *Query) int {
 	var (
 		xs      []cmaFeature
 		running []cmaFeature
@@ -92,14 +86,14 @@ func (s *cmaScreen) best(pool []cmaPoint, r *cmaRun, q *Query) int {
 		return 0
 	}
 	y := cmaScores(trials)
-	g := s.fit(xs, y, r)
+	g := cmaFit(xs, y)
 	best, most := 0, math.Inf(-1)
 	for i := range pool {
 		f := r.feature(r.coding.code(pool[i].point))
 		m, v := g.predict(&f)
 		value := cmaLogEI((g.lowest-m)/math.Sqrt(v)) + 0.5*math.Log(v)
 		for j := range running {
-			value += math.Log1p(1e-12 - 0.99*s.scale.of(&f, &running[j]))
+			value += math.Log1p(1e-12 - 0.99*g.k.of(&f, &running[j]))
 		}
 		if value > most {
 			best, most = i, value
@@ -111,7 +105,7 @@ func (s *cmaScreen) best(pool []cmaPoint, r *cmaRun, q *Query) int {
 // cmaLogEI is the logarithm of the expected improvement of a standard normal by z.
 func cmaLogEI(z float64) float64 {
 	if z > -5 {
-		return math.Log(z*cmaNormal(z) + math.Exp(-z*z/2)/math.Sqrt(2*math.Pi))
+		return math.Log(z*phi(z) + math.Exp(-z*z/2)/math.Sqrt(2*math.Pi))
 	}
 	return -z*z/2 - 0.5*math.Log(2*math.Pi) - 2*math.Log(-z)
 }
@@ -214,25 +208,24 @@ func (g *cmaProcess) predict(f *cmaFeature) (mean, variance float64) {
 	return mean, g.variance * math.Max(rest, 1e-9)
 }
 
-// fit is the process with the likeliest scales.
-func (s *cmaScreen) fit(xs []cmaFeature, y []float64, r *cmaRun) *cmaProcess {
+// cmaFit is the process with the likeliest scales.
+func cmaFit(xs []cmaFeature, y []float64) *cmaProcess {
 	var best *cmaProcess
 	most := math.Inf(-1)
 	aparts := []float64{0}
-	if len(r.classes.q) > 0 {
+	if len(xs[0].classes) > 0 {
 		aparts = []float64{0.1, 0.3, 1}
 	}
 	for _, length := range []float64{0.1, 0.2, 0.4, 0.8, 1.6} {
 		for _, apart := range aparts {
 			for _, noise := range []float64{1e-4, 1e-2, 0.1, 0.5} {
-				k := cmaScale{length * math.Sqrt(math.Max(1, float64(r.s.d))), apart, noise}
+				k := cmaScale{length * math.Sqrt(math.Max(1, float64(len(xs[0].x)))), apart, noise}
 				if g, l := newCMAProcess(k, xs, y); l > most {
 					best, most = g, l
 				}
 			}
 		}
 	}
-	s.scale = best.k
 	best.lowest = math.Inf(1)
 	for i := range xs {
 		m, _ := best.predict(&xs[i])
