@@ -188,6 +188,13 @@ func (x *experimentError) Hint() string {
 
 // prepareExperiment reads and checks everything that an experiment is made of.
 func (g *globals) prepareExperiment(ctx context.Context, f tuneFlags, changed func(string) bool) (*tuner.Experiment, *job, error) {
+	k, err := sniffKatib(f.run.file)
+	if err != nil {
+		return nil, nil, err
+	}
+	if k != nil {
+		return g.prepareKatib(ctx, k, f, changed)
+	}
 	parameters, err := parseSpace(f.space)
 	if err != nil {
 		return nil, nil, err
