@@ -69,6 +69,9 @@ func (t *Trial) Observe(e *Experiment, o Observed) Observed {
 		s = &stream{attempt: o.Attempt}
 		t.streams[o.Stream] = s
 	}
+	if o.First < 0 {
+		o.First = s.count
+	}
 	if known := s.count - o.First; known > 0 || o.Attempt < s.attempt {
 		if o.Attempt < s.attempt {
 			known = int64(len(o.List))

@@ -201,6 +201,7 @@ func (r *templateReader) podOf(n *yaml.Node) error {
 		return err
 	}
 	r.pod, r.ignored = res.Pod, res.Ignored
+	r.e.Trial.Grace = res.Grace
 	return nil
 }
 
@@ -251,7 +252,7 @@ func (r *templateReader) finish(f *source.File, spec *yaml.Node) error {
 		}
 	}
 	e.Trial.Parameters = bound
-	r.outputs(component, root)
+	r.outputs(component)
 	root.Graph = &dag.Graph{Tasks: map[string]*dag.Task{taskName: task}}
 	e.Trial.Pipeline = &dag.Pipeline{
 		Name: e.Name, Format: dag.FormatPipeline, Root: "root", Components: map[string]*dag.Component{"root": root, component.Name: component},
@@ -267,14 +268,16 @@ func (r *templateReader) finish(f *source.File, spec *yaml.Node) error {
 // MetricsOutput is the output artifact that holds a trial's metrics file.
 const MetricsOutput = "metrics"
 
-// outputs keeps the file or folder that metrics are read from.
-func (r *templateReader) outputs(component, root *dag.Component) {
-	c := r.e.Collector
-	if c.Kind != tuner.File && c.Kind != tuner.TensorFlowEvent {
-		return
-	}
-	component.Outputs.Artifacts = map[string]*dag.OutputArtifact{
-		MetricsOutput: {Type: dag.ArtifactType{Title: "system.Artifact"}, Path: path.Clean(c.Path)},
+// outputs keeps the file or folder that metrics are read from, and opens the port of a
+// page with metrics.
+func (r *templateReader) outputs(component *dag.Component) {
+	switch c := r.e.Collector; c.Kind {
+	case tuner.Prometheus:
+		r.pod.Ports = append(r.pod.Ports, c.Port)
+	case tuner.File, tuner.TensorFlowEvent:
+		component.Outputs.Artifacts = map[string]*dag.OutputArtifact{
+			MetricsOutput: {Type: dag.ArtifactType{Title: "system.Artifact"}, Path: path.Clean(c.Path), Container: r.container},
+		}
 	}
 }
 
