@@ -90,7 +90,7 @@ func (g *globals) explainTask(ctx context.Context, db *sqlite.DB, run *dag.Run, 
 		return e, err
 	}
 	e.Compared = past.Run
-	e.Changes = append(e.Changes, dag.Explain(ctx, run, x, past, before, store)...)
+	e.Changes = append(e.Changes, dag.Explain(ctx, run, x, past, before, artifacts{store})...)
 	return e, nil
 }
 
