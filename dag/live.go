@@ -75,14 +75,17 @@ func (d *drive) liveChanged() string {
 	return l.changed
 }
 
-// changedLive says what has changed in a live mount between two parts of keys; "" where
-// that is not known.
-func (d *drive) changedLive(part, before, now string) string {
+// changedMount says what has changed in a mount between two parts of keys; "" where that
+// is not known.
+func (d *drive) changedMount(part, before, now string) string {
 	target, isMount := strings.CutPrefix(part, mountPart(""))
 	old, live1 := strings.CutPrefix(before, liveWord)
 	fresh, live2 := strings.CutPrefix(now, liveWord)
-	if !isMount || !live1 || !live2 {
+	if !isMount || live1 != live2 {
 		return ""
+	}
+	if !live1 {
+		return d.changedTree(target, before, now)
 	}
 	changes, err := d.Artifacts.LiveChanges(d.ops, old, fresh)
 	if err != nil || len(changes) == 0 {
@@ -98,10 +101,14 @@ func (d *drive) changedLive(part, before, now string) string {
 	default:
 		text += " is gone"
 	}
-	if more := len(changes) - 1; more > 0 {
-		text += fmt.Sprintf(", and %d more", more)
+	return text + andMore(len(changes)-1)
+}
+
+func andMore(n int) string {
+	if n == 0 {
+		return ""
 	}
-	return text
+	return fmt.Sprintf(", and %d more", n)
 }
 
 // liveDifferences are the files that differ between two lists of a live mount.
