@@ -119,6 +119,38 @@ func TestLiveReadsNothing(t *testing.T) {
 	}
 }
 
+// TestLiveListsAll asserts that no file is forgotten where several folders, and pieces of
+// large ones, are looked at at once.
+func TestLiveListsAll(t *testing.T) {
+	s := open(t)
+	dir := tree(t, map[string]string{"link": "@large/1", "large/deep/er/file": ""})
+	for i := range 2*manyNames + 500 {
+		must(t, os.WriteFile(fmt.Sprintf("%s/large/%d", dir, i), nil, 0o644))
+		if i%50 == 0 {
+			fill(t, dir, map[string]string{fmt.Sprintf("large/sub%d/x/y", i): "y"})
+		}
+	}
+	var want []string
+	must(t, filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
+		if rel, _ := filepath.Rel(dir, path); rel != "." {
+			want = append(want, rel)
+		}
+		return err
+	}))
+	slices.Sort(want)
+	w, err := s.lookLive(t.Context(), dir, SnapshotOptions{})
+	must(t, err)
+	entries, err := parseLive(string(w.text()))
+	must(t, err)
+	var got []string
+	for _, e := range entries {
+		got = append(got, e.path)
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("listed %d of %d: %v", len(got), len(want), cmp.Diff(want, got))
+	}
+}
+
 // TestLiveRacilyClean writes another content of the same size as soon as the list was
 // made: each write must show.
 func TestLiveRacilyClean(t *testing.T) {
