@@ -36,6 +36,8 @@ type project struct {
 	MountTexts []yaml.Node `yaml:"mounts"`
 	TrustNode  yaml.Node   `yaml:"trust"`
 
+	Trials map[string]yaml.Node `yaml:"trials"` // what trials run, by the experiment's name
+
 	SecretSources    map[string]givenSource `yaml:"secrets"`
 	ConfigMapSources map[string]givenSource `yaml:"configMaps"`
 
