@@ -1,9 +1,12 @@
 package main
 
 import (
+	"bytes"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/wherry-ml/wherry/dag"
@@ -42,5 +45,18 @@ func TestSnapshotOptions(t *testing.T) {
 		if o.Skip(rel, false) != out {
 			t.Errorf("%s is left out: %v, want %v", rel, !out, out)
 		}
+	}
+}
+
+// TestExplainedChanges asserts that a person is not shown thousands of files.
+func TestExplainedChanges(t *testing.T) {
+	var out bytes.Buffer
+	e := explained{Path: "train", Reason: "x", Compared: "r1"}
+	for i := range 1200 {
+		e.Changes = append(e.Changes, dag.Difference{What: fmt.Sprintf("/data/%d", i), Before: "(none)", After: "new"})
+	}
+	(&globals{Out: &out}).printExplained(e)
+	if lines := strings.Count(out.String(), "\n"); lines != 53 || !strings.Contains(out.String(), "    and 1150 more; -o json lists them\n") {
+		t.Errorf("%d lines:\n%s", lines, out.String())
 	}
 }
