@@ -137,13 +137,14 @@ func (g *globals) tune(ctx context.Context, f tuneFlags, changed func(string) bo
 	if err := runner.db.CreateExperiment(ctx, e); err != nil {
 		return err
 	}
-	return g.driveExperiment(ctx, e, runner, lock)
+	return g.driveExperiment(ctx, e, nil, runner, lock)
 }
 
 // driveExperiment drives a stored experiment to its end and prints the result. The
-// caller holds its lock.
-func (g *globals) driveExperiment(ctx context.Context, e *tuner.Experiment, r *trialRunner, lock *runLock) error {
-	p := newTuneProgress(g, e)
+// caller holds its lock. trials are those that are on record.
+func (g *globals) driveExperiment(ctx context.Context, e *tuner.Experiment, trials []*tuner.Trial, r *trialRunner, lock *runLock) error {
+	p := newTuneProgress(g, e, trials)
+	r.note = p.note
 	c := &tuner.Controller{Store: r.db, Runner: r, Observe: p.observe, Beat: lock.beat, Feasible: feasible}
 	ctx, stop := withHangup(ctx)
 	defer stop()
