@@ -1,3 +1,3 @@
 package suggest
 
-func newAuto(s *settings) Algorithm { return notYet{} }
+func newAuto(s *settings) Algorithm { return newMultivariateTPE(s) }

@@ -5,12 +5,12 @@ import (
 	"slices"
 )
 
-// split tells a history's good trials, n of them, from the bad ones, each by number.
-// Those that keep all constraints come first, by loss (of several objectives by
+// divide tells a history's good trials, n of them, best first, from the bad ones, by
+// number. Those that keep all constraints come first, by loss (of several objectives by
 // paretoOrder), then the others by how far they are from keeping them. Failed trials
 // are bad. So are running ones if pending says so: a trial that runs lies that it is
 // bad, so that the next one goes elsewhere (the "constant liar").
-func split(history []Trial, n int, pending bool) (good, bad []int) {
+func divide(history []Trial, n int, pending bool) (good, bad []int) {
 	var keeping, violating []int
 	for i := range history {
 		switch t := &history[i]; {
@@ -31,7 +31,6 @@ func split(history []Trial, n int, pending bool) (good, bad []int) {
 	all := append(keeping, violating...)
 	n = min(n, len(all))
 	good, bad = slices.Clone(all[:n]), append(bad, all[n:]...)
-	slices.Sort(good)
 	slices.Sort(bad)
 	return good, bad
 }
