@@ -159,8 +159,8 @@ func (e *embedding) snap(z []float64) bool {
 	return e.space.May(x)
 }
 
-// key tells points apart; equal points have equal keys.
-func key(x Point) string {
+// pointKey tells points apart; equal points have equal keys.
+func pointKey(x Point) string {
 	b := make([]byte, 0, 8*len(x))
 	for _, v := range x {
 		u := math.Float64bits(v)
@@ -191,7 +191,7 @@ func (e *embedding) all(limit int) [][]float64 {
 		for j := range z {
 			z[j] = grids[j][at[j]]
 		}
-		k := key(e.point(z))
+		k := pointKey(e.point(z))
 		if may := e.snap(z); may && !seen[k] {
 			list = append(list, z)
 		}

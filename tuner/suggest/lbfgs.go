@@ -23,7 +23,7 @@ func (m *boxLBFGS) minimize(x []float64, f func(x, g []float64) float64) float64
 	g, next, nextG, dir := make([]float64, d), make([]float64, d), make([]float64, d), make([]float64, d)
 	m.clip(x)
 	v := f(x, g)
-	var pairs []pair
+	var pairs []lbfgsPair
 	for it := 0; it < m.limit && !math.IsNaN(v) && m.slope(x, g) > m.tol; it++ {
 		m.direction(x, g, pairs, dir)
 		step, ok := 1.0, false
@@ -64,14 +64,14 @@ func (m *boxLBFGS) minimize(x []float64, f func(x, g []float64) float64) float64
 	return v
 }
 
-// pair is one step and the change of the gradient along it.
-type pair struct {
+// lbfgsPair is one step and the change of the gradient along it.
+type lbfgsPair struct {
 	s, y []float64
 	rho  float64
 }
 
-func (m *boxLBFGS) keep(pairs []pair, x, next, g, nextG []float64) []pair {
-	p := pair{s: make([]float64, len(x)), y: make([]float64, len(x))}
+func (m *boxLBFGS) keep(pairs []lbfgsPair, x, next, g, nextG []float64) []lbfgsPair {
+	p := lbfgsPair{s: make([]float64, len(x)), y: make([]float64, len(x))}
 	floats.SubTo(p.s, next, x)
 	floats.SubTo(p.y, nextG, g)
 	sy := floats.Dot(p.s, p.y)
@@ -86,7 +86,7 @@ func (m *boxLBFGS) keep(pairs []pair, x, next, g, nextG []float64) []pair {
 }
 
 // direction is the quasi-Newton step, zero along what a bound holds.
-func (m *boxLBFGS) direction(x, g []float64, pairs []pair, dir []float64) {
+func (m *boxLBFGS) direction(x, g []float64, pairs []lbfgsPair, dir []float64) {
 	for j := range dir {
 		dir[j] = -g[j]
 	}
