@@ -25,7 +25,12 @@ func divide(history []Trial, n int, pending bool) (good, bad []int) {
 	if len(keeping) > 0 && len(history[keeping[0]].Losses) > 1 {
 		keeping = paretoOrder(history, keeping, n)
 	} else {
-		slices.SortStableFunc(keeping, func(a, b int) int { return cmp.Compare(history[a].Losses[0], history[b].Losses[0]) })
+		slices.SortFunc(keeping, func(a, b int) int {
+			if x, y := history[a].Losses[0], history[b].Losses[0]; x != y {
+				return cmp.Compare(x, y)
+			}
+			return a - b
+		})
 	}
 	slices.SortStableFunc(violating, func(a, b int) int { return cmp.Compare(history[a].Violation, history[b].Violation) })
 	all := append(keeping, violating...)

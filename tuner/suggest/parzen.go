@@ -20,9 +20,8 @@ type mixture struct {
 // column is one axis of a mixture, with one entry for each of its products.
 type column struct {
 	*axis
-	kernels []kernel
-	class   []int32   // of countable values: equal kernels have equal classes
-	classes []kernel  // by class
+	kernels []kernel  // of numbers: the distinct ones, the uniform one first
+	place   []int32   // and which of them a product has
 	values  []float64 // of categories: the trial's, NaN where it has none
 	hit     float64   // log mass of the trial's category
 	miss    float64   // and of each other one
@@ -54,7 +53,10 @@ func (k *kernel) whole(low, high float64) float64 {
 	if a > 0 { // in the lower tail no digits are lost
 		a, b = -b, -a
 	}
-	return math.Max(phi(b)-phi(a), 1e-300)
+	if b < -9 { // the prior's share is far more
+		return 1e-20
+	}
+	return phi(b) - phi(a) + 1e-20
 }
 
 // mass is what the kernel, cut off, has from low to high.
@@ -105,13 +107,14 @@ func newMixture(axes []axis, at []int, points []Point, weights []float64, s shap
 		m.weights[i] = w / sum
 		m.logs = append(m.logs, math.Log(w/sum))
 	}
+	room := make([]uint64, 0, len(points))
 	for _, i := range at {
-		m.columns = append(m.columns, newColumn(&axes[i], i, points, s))
+		m.columns = append(m.columns, newColumn(&axes[i], i, points, s, room))
 	}
 	return m
 }
 
-func newColumn(a *axis, at int, points []Point, s shape) column {
+func newColumn(a *axis, at int, points []Point, s shape, room []uint64) column {
 	c := column{axis: a, values: make([]float64, len(points)+1)}
 	for j, x := range points {
 		c.values[j] = x[at]
@@ -123,70 +126,68 @@ func newColumn(a *axis, at int, points []Point, s shape) column {
 		c.hit, c.miss = math.Log((1+spread)/whole), math.Log(spread/whole)
 		return c
 	}
-	c.numbers(s)
+	c.numbers(s, room)
 	return c
 }
 
 // numbers makes the kernels of an axis of numbers: each is as wide as the farther one of
-// its neighbours is away (Bergstra et al. 2011), within bounds.
-func (c *column) numbers(s shape) {
+// its neighbours is away (Bergstra et al. 2011), within bounds. room is for sorting.
+func (c *column) numbers(s shape, room []uint64) {
 	n := len(c.values) - 1
-	c.kernels = make([]kernel, n+1)
-	var sorted []place
+	c.kernels = make([]kernel, 0, n+1)
+	c.place = make([]int32, n+1)
+	c.kernels = append(c.kernels, uniform, newKernel(0.5, 1))
+	c.place[n] = 1
+	mu, order := make([]float64, n), room[:0]
 	for j, v := range c.values[:n] {
-		if c.kernels[j] = uniform; !math.IsNaN(v) {
-			sorted = append(sorted, place{c.unit(v), j})
+		if !math.IsNaN(v) {
+			mu[j] = c.unit(v)
+			order = append(order, uint64(mu[j]*(1<<42))<<20|uint64(j)) // to sort whole numbers is three times as fast
 		}
 	}
-	sortPlaces(sorted)
+	slices.Sort(order)
+	at := func(i int) float64 { return mu[order[i]&(1<<20-1)] }
 	least := 1e-12
 	if s.magicClip {
 		least = narrowest(n, s.exponent)
 	}
-	for i, p := range sorted {
-		left, right := p.mu, 1-p.mu
+	last := len(order) - 1
+	for i := range order {
+		left, here, right := 0.0, at(i), 1.0
 		if i > 0 {
-			left = p.mu - sorted[i-1].mu
+			left = at(i - 1)
 		}
-		if i+1 < len(sorted) {
-			right = sorted[i+1].mu - p.mu
+		if i < last {
+			right = at(i + 1)
 		}
-		if !s.endpoints && len(sorted) > 1 {
+		left, right = here-left, right-here
+		if !s.endpoints && last > 0 {
 			if i == 0 {
 				left = 0
-			} else if i+1 == len(sorted) {
+			} else if i == last {
 				right = 0
 			}
 		}
-		c.kernels[p.j] = newKernel(p.mu, math.Max(least, math.Min(math.Max(left, right), 1)))
+		c.place[order[i]&(1<<20-1)] = c.find(here, math.Max(least, math.Min(math.Max(left, right), 1)))
 	}
-	c.kernels[n] = newKernel(0.5, 1)
-	if c.axis.values > 0 {
-		c.classify()
+}
+
+// find is the place of a kernel, a new one or, if the last ones are alike, as those of
+// countable values often are, the one that there is.
+func (c *column) find(mu, sigma float64) int32 {
+	for i := len(c.kernels) - 1; i > 1 && c.kernels[i].mu == mu; i-- {
+		if c.kernels[i].sigma == sigma {
+			return int32(i)
+		}
 	}
+	c.kernels = append(c.kernels, newKernel(mu, sigma))
+	return int32(len(c.kernels) - 1)
 }
 
 // narrowest is the least width of the kernels of n trials (the "magic clip" of the first
 // implementation, which has the exponent 1).
 func narrowest(n int, exponent float64) float64 {
 	return 1 / math.Min(100, math.Pow(float64(n+2), exponent))
-}
-
-// classify finds equal kernels, of which countable values have many: their masses on
-// cells are computed only once.
-func (c *column) classify() {
-	seen := make(map[[2]float64]int32, len(c.kernels))
-	c.class = make([]int32, len(c.kernels))
-	for j, k := range c.kernels {
-		key := [2]float64{k.mu, k.sigma}
-		class, ok := seen[key]
-		if !ok {
-			class = int32(len(c.classes))
-			seen[key] = class
-			c.classes = append(c.classes, k)
-		}
-		c.class[j] = class
-	}
 }
 
 // pick is the place of one of the products, by their weights.
@@ -209,7 +210,7 @@ func (c *column) draw(j int, chance *rand.Rand) float64 {
 		}
 		return float64(chance.IntN(c.axis.values))
 	}
-	return c.value(c.kernels[j].draw(chance))
+	return c.value(c.kernels[c.place[j]].draw(chance))
 }
 
 // density is the logarithm of the mixture's density at values on its axes. NaN, of a
@@ -243,7 +244,7 @@ func (m *mixture) density(x []float64, room []float64) float64 {
 }
 
 // negligible is how far below another logarithm one does not count beside it.
-const negligible = 36
+const negligible = 30
 
 // add adds the logarithm of each product's factor at v.
 func (c *column) add(v float64, sums []float64) {
@@ -264,13 +265,13 @@ func (c *column) add(v float64, sums []float64) {
 		for i, mass := range masses {
 			masses[i] = math.Log(mass)
 		}
-		for j, class := range c.class {
-			sums[j] += masses[class]
+		for j, place := range c.place {
+			sums[j] += masses[place]
 		}
 	default:
 		u := c.unit(v)
-		for j := range c.kernels {
-			k := &c.kernels[j]
+		for j, place := range c.place {
+			k := &c.kernels[place]
 			z := (u - k.mu) * k.inverse
 			sums[j] += k.log - z*z
 		}
@@ -295,13 +296,13 @@ func (c *column) density(v float64, weights []float64) (sum float64) {
 		}
 	case c.axis.values > 0:
 		masses := c.masses(v)
-		for j, class := range c.class {
-			sum += weights[j] * masses[class]
+		for j, place := range c.place {
+			sum += weights[j] * masses[place]
 		}
 	default:
 		u := c.unit(v)
-		for j := range c.kernels {
-			k := &c.kernels[j]
+		for j, place := range c.place {
+			k := &c.kernels[place]
 			if z := (u - k.mu) * k.inverse; z*z < negligible {
 				sum += weights[j] * math.Exp(k.log-z*z)
 			}
@@ -310,32 +311,12 @@ func (c *column) density(v float64, weights []float64) (sum float64) {
 	return sum
 }
 
-// masses is what each class of kernels has on the cell of v.
+// masses is what each of the kernels has on the cell of v.
 func (c *column) masses(v float64) []float64 {
 	low, high := c.cell(v)
-	out := make([]float64, len(c.classes))
-	for i := range c.classes {
-		out[i] = c.classes[i].mass(low, high)
+	out := make([]float64, len(c.kernels))
+	for i := range c.kernels {
+		out[i] = c.kernels[i].mass(low, high)
 	}
 	return out
-}
-
-// place is where a trial's value stands on [0, 1].
-type place struct {
-	mu float64
-	j  int
-}
-
-// sortPlaces sorts by mu, then by j; as whole numbers, which is three times as fast.
-func sortPlaces(places []place) {
-	keys := make([]uint64, len(places))
-	for i, p := range places {
-		keys[i] = uint64(p.mu*(1<<42))<<20 | uint64(i)
-	}
-	slices.Sort(keys)
-	out := make([]place, len(places))
-	for i, key := range keys {
-		out[i] = places[key&(1<<20-1)]
-	}
-	copy(places, out)
 }
