@@ -42,8 +42,8 @@ type gate struct {
 var gates = []gate{
 	{"random", nil, []string{"optuna-random", "optuna-qmc"}, "branin,mixed,table_mlp", 100, 100},
 	{"sobol", nil, []string{"optuna-random", "optuna-qmc"}, "branin,mixed,table_mlp", 100, 100},
-	{"tpe", nil, []string{"optuna-tpe-univariate", "hyperopt-tpe"}, "branin,mixed,cat_heavy,sphere10", 100, 20},
-	{"multivariate-tpe", nil, []string{"optuna-tpe"}, "branin,mixed,cat_heavy,sphere10", 100, 20},
+	{"tpe", nil, []string{"optuna-tpe-univariate", "hyperopt-tpe"}, "branin,mixed,cat_heavy,sphere10", 100, 10},
+	{"multivariate-tpe", nil, []string{"optuna-tpe"}, "branin,mixed,cat_heavy,sphere10", 100, 10},
 	{"bayesianoptimization", nil, []string{"optuna-gp", "skopt-gp"}, "branin,mixed", 25, 6},
 	{"bayesianoptimization rf", []Setting{{"base_estimator", "RF"}}, []string{"skopt-rf", "skopt-et"}, "mixed", 25, 6},
 	{"bayesianoptimization et", []Setting{{"base_estimator", "ET"}}, []string{"skopt-rf", "skopt-et"}, "mixed", 25, 6},
