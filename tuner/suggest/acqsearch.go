@@ -20,8 +20,7 @@ type acqSearch struct {
 	near  [][]float64                     // the best observed points, best first
 	reach []float64                       // d: how far apart on an axis points tell of each other
 	n     int                             // candidates drawn at random
-	climb bool                            // local searches by gradient; false: by steps at random
-	local bool                            // false: candidates only
+	climb bool                            // local searches by gradient; false: candidates only
 }
 
 // scored is a vector and its acquisition value.
@@ -46,7 +45,7 @@ func (s *acqSearch) run() Point {
 		}
 	} else {
 		list = s.candidates()
-		if s.local {
+		if s.climb {
 			list = append(list, s.searches(list)...)
 		}
 	}
@@ -129,11 +128,7 @@ func (s *acqSearch) searches(list []scored) []scored {
 	}
 	for i := range starts {
 		starts[i].z = slices.Clone(starts[i].z)
-		if s.climb {
-			s.ascend(&starts[i])
-		} else {
-			s.wander(&starts[i])
-		}
+		s.ascend(&starts[i])
 	}
 	return starts
 }
@@ -248,14 +243,6 @@ func (s *acqSearch) grids(c *scored) {
 			}
 		}
 	}
-}
-
-// wander takes steps at random, ever smaller, and keeps those that are better.
-func (s *acqSearch) wander(c *scored) {
-	for i := range 60 {
-		s.take(c, s.perturb(c.z, math.Pow(10, -2.5*float64(i)/60)))
-	}
-	s.grids(c)
 }
 
 // kronecker is a sequence of low discrepancy in any dimension: multiples of irrational

@@ -69,3 +69,13 @@ const kappa = 1.96
 func lowerBound(mean, sd, _ float64) (v, dMean, dSD float64) {
 	return kappa*sd - mean, -1, kappa
 }
+
+// newNews is the logarithm of the factor of the augmented expected improvement (Huang
+// and others 2006), 1 - √(noise / (noise + sd²)), and its derivative by sd: a trial
+// where the loss is known better than the noise tells little. Without it a point would
+// be tried again and again for improvements that are within the noise.
+func newNews(sd, noise float64) (v, dSD float64) {
+	half := math.Log1p(sd*sd/noise) / 2
+	factor := -math.Expm1(-half)
+	return math.Log(factor), (1 - factor) / factor * sd / (noise + sd*sd)
+}

@@ -22,8 +22,9 @@ import (
 //	                  PI, LCB; gp_hedge draws one of the three (Hoffman and others 2011);
 //	                  EIps and PIps divide by the seconds of a trial, which a history
 //	                  does not tell: they are EI and PI
-//	acq_optimizer     auto: candidates, then local searches, by the gradient where there
-//	                  is one (lbfgs); sampling: candidates only
+//	acq_optimizer     auto, lbfgs: candidates, then local searches by the gradient;
+//	                  sampling: candidates only, as always with trees: the peaks of
+//	                  their steps are mostly errors, and climbing them did harm
 //	n_ei_candidates   2048 candidates
 //	random_state      a seed in place of the experiment's
 //
@@ -139,14 +140,14 @@ func categories(e *embedding) []bool {
 
 // search is where the surrogate model promises most.
 func (b *bayes) search(e *embedding, d *bayesData, rng *rand.Rand) Point {
-	s := &acqSearch{e: e, rng: rng, tried: d.tried, n: b.candidates, local: b.optimizer != "sampling"}
+	s := &acqSearch{e: e, rng: rng, tried: d.tried, n: b.candidates}
 	for _, i := range d.best(5) {
 		s.near = append(s.near, slices.Clone(d.x[i]))
 	}
 	var m promise
 	if b.estimator == "GP" {
-		g := newGPModel(categories(e), d)
-		m, s.climb, s.reach = g, true, g.reach()
+		g := newGPModel(categories(e), d, rng)
+		m, s.climb, s.reach = g, b.optimizer != "sampling", g.reach()
 	} else {
 		m = b.newTreeModel(e, d, rng)
 		s.reach = make([]float64, len(e.axes))

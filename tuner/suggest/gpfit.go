@@ -7,12 +7,14 @@ import (
 )
 
 // Priors of the kernel's parameters; all are wide normal distributions of logarithms.
-// That of the length scales grows with the square root of the dimension, so that a
-// process in many dimensions does not expect independent values everywhere (Hvarfner
-// and others 2024, "Vanilla Bayesian Optimization Performs Great in High Dimensions").
+// The length scales share a part that is as uncertain as can be, and differ from each
+// other by less: with ten trials the data tell how rough a loss is, not yet along which
+// of ten axes, and a fit that believes they do runs into corners. Their mean grows with
+// the square root of the dimension (Hvarfner and others 2024, "Vanilla Bayesian
+// Optimization Performs Great in High Dimensions").
 const (
-	lengthMean  = 0.0 // log of the length scale in one dimension, in sides of the unit cube
-	lengthSD    = 1.2
+	commonSD    = 2.0 // of log w, shared by all coordinates
+	ownSD       = 0.6 // of log w, of one coordinate
 	signalMean  = 0.7 // log of the variance of the signal
 	signalSD    = 1.2
 	noiseMean   = -9.0 // log of the variance of the noise, where the values have variance 1
@@ -27,14 +29,14 @@ const (
 // gpFit is what a fit of the kernel's parameters needs: the squared differences of all
 // pairs of observations, (n(n-1)/2) × d, and the values.
 type gpFit struct {
-	n, d    int
-	y       []float64
-	d2      []float64
-	dk      []float64
-	k, inv  [][]float64
-	kinv    [][]float64
-	alpha   []float64
-	lenMean float64
+	n, d   int
+	y      []float64
+	d2     []float64
+	dk     []float64
+	k, inv [][]float64
+	kinv   [][]float64
+	alpha  []float64
+	meanW  float64 // mean of log w by the prior
 }
 
 // fitGP finds the parameters of the kernel of the highest posterior density given rows
@@ -42,6 +44,11 @@ type gpFit struct {
 // Rasmussen and Williams 2006, equation 5.9. O(n³ + n² d) for each of some 50 steps.
 func fitGP(cat []bool, x [][]float64, y []float64) hyper {
 	f := newGPFit(cat, x, y)
+	return f.hyper(f.maximize())
+}
+
+// maximize returns the logarithms (log w, log s, log noise).
+func (f *gpFit) maximize() []float64 {
 	lo, hi := make([]float64, f.d+2), make([]float64, f.d+2)
 	for j := range f.d {
 		lo[j], hi[j] = logWeightLo, logWeightHi
@@ -53,19 +60,19 @@ func fitGP(cat []bool, x [][]float64, y []float64) hyper {
 	for _, start := range [][3]float64{{0, 0, -7}, {2.5, 0, -2}} {
 		t := make([]float64, f.d+2)
 		for j := range f.d {
-			t[j] = start[0] - 2*f.lenMean
+			t[j] = start[0] + f.meanW
 		}
 		t[f.d], t[f.d+1] = start[1], start[2]
 		if v := m.minimize(t, f.loss); v < bestV || best == nil {
 			best, bestV = t, v
 		}
 	}
-	return f.hyper(best)
+	return best
 }
 
 func newGPFit(cat []bool, x [][]float64, y []float64) *gpFit {
 	n, d := len(x), len(cat)
-	f := &gpFit{n: n, d: d, y: y, lenMean: lengthMean + 0.5*math.Log(float64(max(d, 1)))}
+	f := &gpFit{n: n, d: d, y: y, meanW: -math.Log(float64(max(d, 1)))}
 	f.d2 = make([]float64, 0, n*(n-1)/2*d)
 	for i := range x {
 		for j := range i {
@@ -169,8 +176,16 @@ func (f *gpFit) prior(t, grad []float64) float64 {
 		v += z * z / 2
 		grad[i] = z / sd
 	}
+	sum := 0.0
 	for j := range f.d {
-		add(j, -2*f.lenMean, 2*lengthSD)
+		sum += t[j] - f.meanW
+	}
+	const own, common = ownSD * ownSD, commonSD * commonSD
+	pool := common / (own + float64(f.d)*common) * sum
+	for j := range f.d {
+		z := t[j] - f.meanW
+		grad[j] = (z - pool) / own
+		v += z * grad[j] / 2
 	}
 	add(f.d, signalMean, signalSD)
 	add(f.d+1, noiseMean, noiseSD)
