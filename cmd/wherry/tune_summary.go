@@ -155,5 +155,5 @@ func (g *globals) goOnExperiment(ctx context.Context, id string, maxTrials int) 
 		return err
 	}
 	g.note(fmt.Sprintf("going on with experiment %s: %d trials are on record", e.Name, len(trials)))
-	return g.driveExperiment(ctx, e, r, lock)
+	return g.driveExperiment(ctx, e, trials, r, lock)
 }
