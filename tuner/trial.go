@@ -86,6 +86,18 @@ func (t *Trial) Observe(e *Experiment, o Observed) Observed {
 	return o
 }
 
+// Replay gives trials what a Store has of them.
+func Replay(e *Experiment, trials []*Trial, observed []Observed) {
+	for _, o := range observed {
+		t := trials[o.Trial]
+		summary := t.Summary
+		t.Observe(e, o)
+		if t.State.Ended() { // of these only the curve was loaded
+			t.Summary = summary
+		}
+	}
+}
+
 func (s *stream) add(lead Objective, o metrics.Observation) {
 	s.count++
 	s.latest = o.Time

@@ -227,6 +227,12 @@ func (r *trialRunner) readLog(ctx context.Context, m *meter, x *dag.Execution) e
 	return err
 }
 
+// How many lines of a failed step's log are looked at, and how many are shown.
+const (
+	tailRead  = 200
+	tailShown = 5
+)
+
 // tail is the end of the log of the step that failed.
 func (r *trialRunner) tail(executions []*dag.Execution) []string {
 	for _, x := range executions {
@@ -235,12 +241,17 @@ func (r *trialRunner) tail(executions []*dag.Execution) []string {
 		}
 		var out []string
 		if log := x.Attempts[len(x.Attempts)-1].Log; log != "" {
-			lines, _ := logfile.Tail(filepath.Join(r.g.Home, log), 5)
+			lines, _ := logfile.Tail(filepath.Join(r.g.Home, log), tailRead)
+			container, _, _ := strings.Cut(x.Attempts[len(x.Attempts)-1].Error, ": ") // of several, the one that failed
+			if slices.ContainsFunc(lines, func(l runner.Line) bool { return l.Container == container }) {
+				lines = slices.DeleteFunc(lines, func(l runner.Line) bool { return l.Container != container })
+			}
 			for _, l := range lines {
 				out = append(out, strings.TrimSpace(string(l.Text)))
 			}
 		}
-		return slices.DeleteFunc(out, func(s string) bool { return s == "" })
+		out = slices.DeleteFunc(out, func(s string) bool { return s == "" })
+		return out[max(0, len(out)-tailShown):]
 	}
 	return nil
 }
