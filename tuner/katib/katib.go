@@ -277,10 +277,7 @@ func (r *reader) counts(s *spec) error {
 		return err
 	}
 	if s.MaxFailed.Set {
-		r.e.MaxFailed = &failed
-		if r.e.MaxTrials > 0 && failed > r.e.MaxTrials {
-			return r.errorf(s.MaxFailed.Pos, "maxFailedTrialCount %d is more than maxTrialCount %d", failed, r.e.MaxTrials)
-		}
+		r.e.MaxFailed = &failed // Katib refuses more than maxTrialCount; here that only means that all may fail
 	}
 	r.e.ResumePolicy = tuner.ResumePolicy(s.ResumePolicy.S)
 	switch r.e.ResumePolicy {

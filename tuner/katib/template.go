@@ -261,7 +261,9 @@ func (r *templateReader) finish(f *source.File, spec *yaml.Node) error {
 	if len(r.ignored) > 0 {
 		e.Notes = append(e.Notes, "not used here: "+strings.Join(r.ignored, ", "))
 	}
-	r.checkpoint(component, root, task)
+	if err := r.checkpoint(component, root, task); err != nil {
+		return err
+	}
 	return dag.Validate(e.Trial.Pipeline, r.f)
 }
 
@@ -281,16 +283,26 @@ func (r *templateReader) outputs(component *dag.Component) {
 	}
 }
 
-// checkpoint makes the directory that population based training hands from trial to trial.
-func (r *templateReader) checkpoint(component, root *dag.Component, task *dag.Task) {
-	if r.e.Algorithm.Name != "pbt" {
-		return
+// checkpoint makes the directory that a trial hands to those that go on from it: always
+// in population based training, else where the template names one.
+func (r *templateReader) checkpoint(component, root *dag.Component, task *dag.Task) error {
+	dir := ""
+	if r.e.Algorithm.Name == "pbt" {
+		dir = "/opt/katib/data"
 	}
-	dir := "/opt/katib/data"
 	for _, s := range r.e.Algorithm.Settings {
 		if s.Name == "suggestion_trial_dir" {
 			dir = path.Clean(s.Value)
 		}
+	}
+	if c := r.tt.Checkpoint; c.Set {
+		if !path.IsAbs(c.S) {
+			return r.f.Errorf(c.Pos, "checkpoint: the directory must be absolute, not %q", c.S)
+		}
+		dir = path.Clean(c.S)
+	}
+	if dir == "" {
+		return nil
 	}
 	const name = "checkpoint"
 	port := func() *dag.ArtifactPort {
@@ -308,6 +320,7 @@ func (r *templateReader) checkpoint(component, root *dag.Component, task *dag.Ta
 	}}
 	r.pod.Directories = append(r.pod.Directories, dag.Directory{Name: name, Path: dir, From: []string{name}})
 	r.e.Trial.Checkpoint = name
+	return nil
 }
 
 // primary finds the container whose metrics count.
