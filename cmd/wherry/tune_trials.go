@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -141,15 +142,18 @@ func (r *trialRunner) giveCheckpoint(ctx context.Context, e *tuner.Experiment, r
 		return fmt.Errorf("the checkpoint of trial %s: %w", parent.Name, err)
 	}
 	list := from.Outputs.Artifacts[e.Trial.Checkpoint]
-	if len(list) == 0 {
+	if len(list) == 0 || list[0].Digest == "" {
 		return nil // it left none: the trial starts from nothing
 	}
-	p := *run.Pipeline
-	p.Components = maps.Clone(p.Components)
-	root := *p.Components[p.Root]
-	p.Components[p.Root] = &root
-	run.Pipeline = &p
-	return p.GiveArtifacts(map[string]string{e.Trial.Checkpoint: list[0].URI})
+	data, err := json.Marshal(run.Pipeline) // a copy: other trials have the same
+	if err != nil {
+		return err
+	}
+	run.Pipeline = &dag.Pipeline{}
+	if err := json.Unmarshal(data, run.Pipeline); err != nil {
+		return err
+	}
+	return run.Pipeline.GiveArtifacts(map[string]string{e.Trial.Checkpoint: list[0].URI})
 }
 
 // outcome reads what a run that has ended says: its logs once more and from the

@@ -314,7 +314,7 @@ func (r *templateReader) checkpoint(component, root *dag.Component, task *dag.Ta
 	if component.Outputs.Artifacts == nil {
 		component.Outputs.Artifacts = map[string]*dag.OutputArtifact{}
 	}
-	component.Outputs.Artifacts[name] = &dag.OutputArtifact{Type: dag.ArtifactType{Title: "system.Artifact"}}
+	component.Outputs.Artifacts[name] = &dag.OutputArtifact{Type: dag.ArtifactType{Title: "system.Artifact"}, Path: dir}
 	root.Outputs.Artifacts = map[string]*dag.OutputArtifact{name: {
 		Type: dag.ArtifactType{Title: "system.Artifact"}, Select: []*dag.Source{{Task: taskName, Output: name}},
 	}}
