@@ -17,6 +17,7 @@ type acqSearch struct {
 	rng   *rand.Rand
 	value func(z, grad []float64) float64 // grad is nil where it is not asked for
 	tried map[string]bool                 // points that are not to be proposed again
+	known [][]float64                     // where they lie
 	near  [][]float64                     // the best observed points, best first
 	reach []float64                       // d: how far apart on an axis points tell of each other
 	n     int                             // candidates drawn at random
@@ -51,7 +52,7 @@ func (s *acqSearch) run() Point {
 	}
 	slices.SortStableFunc(list, func(a, b scored) int { return cmp.Compare(b.v, a.v) })
 	for _, c := range list {
-		if x := s.e.point(c.z); !s.tried[pointKey(x)] {
+		if x := s.e.point(c.z); !s.tried[pointKey(x)] && !s.beside(c.z) {
 			return x
 		}
 	}
@@ -59,6 +60,13 @@ func (s *acqSearch) run() Point {
 		return nil
 	}
 	return s.e.point(list[0].z)
+}
+
+// beside says whether a vector is so near to a trial that nothing would be learnt.
+func (s *acqSearch) beside(z []float64) bool {
+	return slices.ContainsFunc(s.known, func(k []float64) bool {
+		return floats.Distance(z, k, math.Inf(1)) < 1e-5
+	})
 }
 
 // candidates are n points spread over the space and a quarter as many near the best.
