@@ -106,11 +106,6 @@ func (r *cmaRun) draw(rng *rand.Rand, wide float64) cmaPoint {
 	return cmaPoint{box: r.s.sample(rng, wide), classes: r.classes.sample(rng, wide)}
 }
 
-// tried says whether a point of a countable space is in the history.
-func (r *cmaRun) tried(x Point, q *Query) bool {
-	return r.coding.countable && slices.ContainsFunc(q.History, func(t Trial) bool { return slices.EqualFunc(t.Point, x, same) })
-}
-
 // generation learns from the trials of one.
 func (r *cmaRun) generation(a *cmaes, q *Query, members []Trial) {
 	order := make([]int, len(members))
