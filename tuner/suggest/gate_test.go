@@ -45,14 +45,14 @@ var gates = []gate{
 	{"sobol", nil, []string{"optuna-random", "optuna-qmc"}, "branin,mixed,table_mlp", 100, 100, 0},
 	{"tpe", nil, []string{"optuna-tpe-univariate", "hyperopt-tpe"}, "branin,mixed,cat_heavy,sphere10", 100, 10, 0},
 	{"multivariate-tpe", nil, []string{"optuna-tpe"}, "branin,mixed,cat_heavy,sphere10", 100, 10, 0},
-	{"bayesianoptimization", nil, []string{"optuna-gp", "skopt-gp"}, "branin,mixed", 25, 6, 0},
-	{"bayesianoptimization rf", []Setting{{"base_estimator", "RF"}}, []string{"skopt-rf", "skopt-et"}, "mixed", 25, 6, 0},
-	{"bayesianoptimization et", []Setting{{"base_estimator", "ET"}}, []string{"skopt-rf", "skopt-et"}, "mixed", 25, 6, 0},
-	{"bayesianoptimization gbrt", []Setting{{"base_estimator", "GBRT"}}, []string{"skopt-et"}, "mixed", 25, 6, 0},
+	{"bayesianoptimization", nil, []string{"optuna-gp", "skopt-gp"}, "branin,mixed", 25, 4, 0},
+	{"bayesianoptimization rf", []Setting{{"base_estimator", "RF"}}, []string{"skopt-rf", "skopt-et"}, "mixed", 25, 4, 0},
+	{"bayesianoptimization et", []Setting{{"base_estimator", "ET"}}, []string{"skopt-rf", "skopt-et"}, "mixed", 25, 4, 0},
+	{"bayesianoptimization gbrt", []Setting{{"base_estimator", "GBRT"}}, []string{"skopt-et"}, "mixed", 25, 4, 0},
 	{"cmaes", nil, []string{"optuna-cmaes", "cmaes-ipop", "pycma-bipop"}, "branin,sphere10,ackley5", 100, 6, 0},
 	{"cmaes ipop", []Setting{{"restart_strategy", "ipop"}}, []string{"optuna-cmaes", "cmaes-ipop", "pycma-bipop"}, "rosenbrock10", 100, 6, 0},
 	{"cmaes bipop", []Setting{{"restart_strategy", "bipop"}}, []string{"optuna-cmaes", "cmaes-ipop", "pycma-bipop"}, "rosenbrock10", 100, 6, 0},
-	{"auto", nil, []string{"optuna-tpe"}, "branin,mixed,cat_heavy", 25, 6, 8},
+	{"auto", nil, []string{"optuna-tpe"}, "branin,mixed,cat_heavy", 25, 4, 8},
 }
 
 func (g *gate) algorithm() string { return strings.Fields(g.name)[0] }
