@@ -14,11 +14,11 @@ import (
 // like no other. Its condition's own coordinate tells the model the two cases apart.
 type embedding struct {
 	space *Space
-	axes  []axis
+	axes  []gpAxis
 }
 
-// axis is one coordinate of an embedding.
-type axis struct {
+// gpAxis is one coordinate of an embedding.
+type gpAxis struct {
 	p      *Parameter
 	card   int // 0: uncountable
 	lo, hi float64
@@ -32,7 +32,7 @@ func newEmbedding(s *Space) *embedding {
 	e := &embedding{space: s}
 	for i := range s.Parameters {
 		p := &s.Parameters[i]
-		a := axis{p: p, card: p.Cardinality()}
+		a := gpAxis{p: p, card: p.Cardinality()}
 		switch {
 		case p.Kind == Discrete || p.Kind == Categorical:
 			a.lo, a.hi = -0.5, float64(a.card)-0.5
@@ -54,27 +54,27 @@ func newEmbedding(s *Space) *embedding {
 	return e
 }
 
-func (a *axis) scale(v float64) float64 {
+func (a *gpAxis) scale(v float64) float64 {
 	if a.p.Log() && (a.p.Kind == Double || a.p.Kind == Int) {
 		return math.Log(v)
 	}
 	return v
 }
 
-func (a *axis) categorical() bool { return a.p.Kind == Categorical }
+func (a *gpAxis) categorical() bool { return a.p.Kind == Categorical }
 
 // fixed says that there is nothing to choose.
-func (a *axis) fixed() bool {
+func (a *gpAxis) fixed() bool {
 	return a.card == 1 || a.card == 0 && a.p.Max <= a.p.Min
 }
 
 // smooth says that a local search follows the gradient along this axis.
-func (a *axis) smooth() bool {
+func (a *gpAxis) smooth() bool {
 	return !a.categorical() && !a.fixed() && (a.card == 0 || a.card > gridLimit)
 }
 
 // unit is the coordinate of a value.
-func (a *axis) unit(v float64) float64 {
+func (a *gpAxis) unit(v float64) float64 {
 	switch {
 	case math.IsNaN(v) && a.categorical():
 		return -1
@@ -87,7 +87,7 @@ func (a *axis) unit(v float64) float64 {
 }
 
 // value is the parameter's value nearest to a coordinate.
-func (a *axis) value(u float64) float64 {
+func (a *gpAxis) value(u float64) float64 {
 	if a.categorical() {
 		return a.p.Round(u)
 	}
@@ -99,7 +99,7 @@ func (a *axis) value(u float64) float64 {
 }
 
 // at is the coordinate for a number drawn uniformly from [0, 1).
-func (a *axis) at(u float64) float64 {
+func (a *gpAxis) at(u float64) float64 {
 	if a.categorical() {
 		return math.Min(math.Floor(u*float64(a.card)), float64(a.card-1))
 	}
@@ -107,7 +107,7 @@ func (a *axis) at(u float64) float64 {
 }
 
 // quantile is the coordinate below which the parameter's distribution has the share u.
-func (a *axis) quantile(u float64) float64 {
+func (a *gpAxis) quantile(u float64) float64 {
 	d := a.p.Distribution
 	if a.p.Kind == Categorical || a.p.Kind == Discrete || d != Normal && d != LogNormal {
 		return a.at(u)
@@ -118,7 +118,7 @@ func (a *axis) quantile(u float64) float64 {
 }
 
 // grid lists the coordinates of an axis with countably many values.
-func (a *axis) grid() []float64 {
+func (a *gpAxis) grid() []float64 {
 	g := make([]float64, a.card)
 	for k := range g {
 		switch {

@@ -26,7 +26,7 @@ type gateTable struct {
 
 // play adds the rows of one function.
 func (g *gateTable) play(t testing.TB, o *objective, budget int) {
-	n := g.gate.seeds(o.name, g.references)
+	n := g.gate.seedsOf(o.name, g.references)
 	out := playAll(t, g.gate.algorithm(), g.gate.settings, o, n, budget, *gateWorkers)
 	for _, b := range budgets {
 		if b > budget {
@@ -39,7 +39,10 @@ func (g *gateTable) play(t testing.TB, o *objective, budget int) {
 			if !ok {
 				continue
 			}
-			ours := out[b][:min(n, max(r.n, *gateSeeds))] // a peer with fewer seeds is met with as few
+			ours := out[b]
+			if *gateFull && *gateSeeds == 0 { // a peer with fewer seeds is met with as few
+				ours = ours[:r.n]
+			}
 			g.rows = append(g.rows, gateRow{at, p, r, len(ours), mean(ours), deviation(ours, r) / math.Sqrt(float64(len(ours)))})
 			means[p] = r.mean
 		}
