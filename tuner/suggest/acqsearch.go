@@ -69,7 +69,8 @@ func (s *acqSearch) beside(z []float64) bool {
 	})
 }
 
-// candidates are n points spread over the space and a quarter as many near the best.
+// candidates are n points spread over the space and, before them, a quarter as many near
+// the best ones: where a model has steps, its nearest points win a tie.
 func (s *acqSearch) candidates() []scored {
 	var list []scored
 	add := func(z []float64) {
@@ -77,18 +78,18 @@ func (s *acqSearch) candidates() []scored {
 			list = append(list, scored{z, s.value(z, nil)})
 		}
 	}
-	spread := newKronecker(len(s.e.axes), s.rng)
-	for i := 0; i < 20*s.n && len(list) < s.n; i++ {
+	if len(s.near) > 0 {
+		for i := range s.n / 4 {
+			add(s.perturb(s.near[i%len(s.near)], math.Pow(10, -2.5*s.rng.Float64())))
+		}
+	}
+	nearby, spread := len(list), newKronecker(len(s.e.axes), s.rng)
+	for i := 0; i < 20*s.n && len(list) < nearby+s.n; i++ {
 		z := spread.next()
 		for j := range z {
 			z[j] = s.e.axes[j].at(z[j])
 		}
 		add(z)
-	}
-	if len(s.near) > 0 {
-		for i := range s.n / 4 {
-			add(s.perturb(s.near[i%len(s.near)], math.Pow(10, -2.5*s.rng.Float64())))
-		}
 	}
 	return list
 }
