@@ -22,6 +22,7 @@ type asha struct{ ladder }
 
 func newASHA(s *settings) Algorithm {
 	a := &asha{}
+	a.top = true
 	a.name = s.text("resource_name", "")
 	a.most, a.least, a.eta = ashaSettings(s)
 	a.seed = s.randomState()

@@ -15,6 +15,7 @@ type ladder struct {
 	most  float64 // and of the highest
 	eta   float64
 	seed  fixedSeed
+	top   bool // new points are chosen by the highest rung alone
 }
 
 // rungs is how often a trial that starts with the resource least can be promoted.

@@ -14,8 +14,10 @@ const (
 
 // newPoint chooses the point of a new trial on a ladder: one in three by chance, the
 // others as the one of many drawn by chance that a Gaussian process expects most of.
-// The process knows the ranks of the losses of all trials, at whatever resource, which
-// is one of its inputs, and is asked about the most that was spent so far. As long as
+// Hyperband's process knows the ranks of the losses of all trials, at whatever resource,
+// which is one of its inputs, and is asked about the most that was spent so far: few
+// trials of a bracket spend much. Rungs of ASHA fill steadily, and its process knows the
+// highest that has enough trials, as in BOHB. As long as
 // that is what the new trial gets as well, it chooses among few: the best by little
 // resource need not be the best by much, and a rung of the former only is lost.
 // at is the place of the resource parameter, which is no part of what is searched; -1:
@@ -27,7 +29,7 @@ func (l *ladder) newPoint(q *Query, at int, resource float64) (Point, error) {
 	}
 	rng := q.Rand()
 	axes, been := space.axes(), rungBeen(space, q.History, at)
-	model := newRungModel(newCMACoding(space), q.History, l.most)
+	model := newRungModel(newCMACoding(space), q.History, l.most, l.top)
 	if model == nil || rng.Float64() < rungChance {
 		return space.fresh(axes, rng, been)
 	}
@@ -72,9 +74,9 @@ type rungModel struct {
 	running  []cmaFeature
 }
 
-// newRungModel is nil while there are too few trials for one. Of many it takes those
-// with most resource, the newest first.
-func newRungModel(c *cmaCoding, history []Trial, most float64) *rungModel {
+// newRungModel is nil while there are too few trials for one. Of many it takes some with
+// most resource and some of the newest; with top, those of one resource alone.
+func newRungModel(c *cmaCoding, history []Trial, most float64, top bool) *rungModel {
 	m := &rungModel{coding: c, scale: 1 / math.Max(1, math.Log(most))}
 	var trials []*Trial
 	for i := range history {
@@ -83,12 +85,19 @@ func newRungModel(c *cmaCoding, history []Trial, most float64) *rungModel {
 			m.resource = math.Max(m.resource, t.Resource)
 		}
 	}
-	if len(trials) < len(c.space.Parameters)+2 {
+	enough := len(c.space.Parameters) + 2
+	if len(trials) < enough {
 		return nil
 	}
 	slices.SortStableFunc(trials, func(a, b *Trial) int {
 		return cmp.Or(cmp.Compare(b.Resource, a.Resource), b.Number-a.Number)
 	})
+	if top {
+		if trials = topRung(trials, enough); trials == nil {
+			return nil
+		}
+		m.resource = trials[0].Resource
+	}
 	if half := cmaMemory / 2; len(trials) > cmaMemory {
 		rest := trials[half:]
 		slices.SortFunc(rest, func(a, b *Trial) int { return b.Number - a.Number })
@@ -106,6 +115,22 @@ func newRungModel(c *cmaCoding, history []Trial, most float64) *rungModel {
 	y := cmaScores(trials)
 	m.process = cmaFit(xs, y, cmaFitScale(xs, y))
 	return m
+}
+
+// topRung are those of some trials, by falling resource, that spent one resource: the
+// most that enough of them did. It is nil where there is none.
+func topRung(trials []*Trial, enough int) []*Trial {
+	for from := 0; from < len(trials); {
+		to := from + 1
+		for to < len(trials) && trials[to].Resource == trials[from].Resource {
+			to++
+		}
+		if to-from >= enough {
+			return trials[from:to]
+		}
+		from = to
+	}
+	return nil
 }
 
 func (m *rungModel) feature(x Point, resource float64) cmaFeature {
