@@ -83,6 +83,11 @@ func TestHyperbandWaitsAndFails(t *testing.T) {
 	if err != nil || p.Bracket != 1 || p.Rung != 0 {
 		t.Errorf("with a trial of the rung still running: %+v, %v, want the next bracket's first trial", p, err)
 	}
+	gone := ladderRun(t, a, s, ladderRun(t, a, s, nil, 9), 10)
+	gone[9].State, gone[9].Losses = Failed, nil
+	if gone = ladderRun(t, a, s, gone, 11); gone[10].Parent == gone[9].Parent {
+		t.Errorf("trial %d goes on again, though it failed with more resource", gone[9].Parent)
+	}
 	for i := range history {
 		history[i].State, history[i].Losses = Failed, nil
 	}
