@@ -14,17 +14,19 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/wherry-ml/wherry/e2e/need"
 )
 
 // mountTmpfs mounts a file system of its own. It needs root.
 func mountTmpfs(t *testing.T, options string) string {
 	t.Helper()
 	if os.Geteuid() != 0 {
-		t.Skip("only root may mount a tmpfs")
+		need.Missing(t, "only root may mount a tmpfs")
 	}
 	dir := t.TempDir()
 	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, options); err != nil {
-		t.Skipf("mount a tmpfs: %v", err)
+		need.Missing(t, "mount a tmpfs: %v", err)
 	}
 	t.Cleanup(func() { must(t, unix.Unmount(dir, unix.MNT_DETACH)) })
 	return dir
@@ -104,7 +106,7 @@ func TestAcrossFileSystems(t *testing.T) {
 // delete them.
 func TestOwner(t *testing.T) {
 	if os.Geteuid() != 0 {
-		t.Skip("only root may become another uid")
+		need.Missing(t, "only root may become another uid")
 	}
 	base := t.TempDir()
 	for dir := base; dir != "/tmp" && dir != "/"; dir = filepath.Dir(dir) {

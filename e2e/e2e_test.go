@@ -12,6 +12,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/wherry-ml/wherry/e2e/harness"
+	"github.com/wherry-ml/wherry/e2e/need"
 )
 
 // binDir holds the binary under test.
@@ -63,7 +64,7 @@ func TestScript(t *testing.T) {
 
 // setup gives a script its own home and takes away, in the end, what it left.
 func setup(env *testscript.Env) error {
-	shared, err := harness.Shared("..", filepath.Join("conformance", "seed"))
+	shared, err := need.FindShared("")
 	if err != nil {
 		return err
 	}
