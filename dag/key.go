@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/wherry-ml/wherry/redact"
@@ -159,8 +160,9 @@ var telling = []string{"parameter ", "artifact ", "mount ", "image", "command", 
 // explainMiss says why an execution runs: what changed since last, the parts of
 // the newest execution of the same path. The most telling change comes first.
 func explainMiss(last, now map[string]string) string {
+	names := differing(last, now)
 	for _, prefix := range telling {
-		for _, name := range sortedKeys(union(last, now)) {
+		for _, name := range names {
 			if !strings.HasPrefix(name, prefix) || last[name] == now[name] {
 				continue
 			}
@@ -188,7 +190,17 @@ func partWord(s string) string {
 	return clip(s, 60)
 }
 
-func union(a, b map[string]string) map[string]bool {
+// differing lists the names, in order, that only one of two maps has, or of which they
+// say not the same.
+func differing(a, b map[string]string) []string {
+	return slices.DeleteFunc(sortedKeys(union(a, b)), func(name string) bool {
+		x, inA := a[name]
+		y, inB := b[name]
+		return inA == inB && x == y
+	})
+}
+
+func union[V any](a, b map[string]V) map[string]bool {
 	out := map[string]bool{}
 	for k := range a {
 		out[k] = true
