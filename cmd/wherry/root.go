@@ -71,7 +71,25 @@ to IR YAML) and kind: Pipeline with a workflowSpec. No cluster, no account.`,
 	for _, c := range cmd.Commands() {
 		c.Args = usageArgs(c.Args)
 	}
+	namesShells(cmd)
 	return cmd
+}
+
+// namesShells makes a completion for a shell that is not known wrong usage: cobra shows
+// its help, and is content.
+func namesShells(root *cobra.Command) {
+	root.InitDefaultCompletionCmd("bash")
+	c, _, err := root.Find([]string{"completion"})
+	if err != nil {
+		return
+	}
+	c.Args = cobra.ArbitraryArgs
+	c.RunE = func(c *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return c.Help()
+		}
+		return &usageError{msg: fmt.Sprintf("there is no completion for %q", args[0]), mend: "wherry completion bash, fish, powershell or zsh"}
+	}
 }
 
 // usageArgs makes a wrong number of arguments wrong usage.
