@@ -33,7 +33,7 @@ func openStore(t *testing.T) *Store {
 
 func TestViewSeesOpens(t *testing.T) {
 	s := openStore(t)
-	dir := tree(t, map[string]string{"a.py": "a", "b.py": "b", "pkg/c.py": "c", "pkg/d.py": "d", "e.bin": "mapped"})
+	dir := tree(t, map[string]string{"a.py": "a", "b.py": "b", "pkg/c.py": "c", "pkg/d.py": "d", "e.bin": "mapped", "same-as-a.py": "a"})
 	if err := os.Symlink("pkg/d.py", filepath.Join(dir, "link.py")); err != nil {
 		t.Fatal(err)
 	}

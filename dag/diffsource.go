@@ -2,6 +2,7 @@ package dag
 
 import (
 	"bytes"
+	"context"
 	"io"
 	"io/fs"
 	"os"
@@ -14,16 +15,43 @@ import (
 // SourceChange is a file of a mounted source that differs between two snapshots.
 type SourceChange struct {
 	File   string `json:"file"`   // path in the container
-	Change string `json:"change"` // added, removed or changed
+	Change string `json:"change"` // added, removed or changed; of a live mount also what: changed: size 3 -> 5
 	Diff   string `json:"diff"`   // of its lines; empty where it is no text, or large
 }
 
 // maxDiffed is the size in bytes of the largest file whose lines are shown.
 const maxDiffed = 1 << 20
 
-// CompareSources lists the files that differ between two snapshots of what is mounted
+// CompareMounts lists the files that differ between what two runs had mounted at one
+// place. Of a live mount and a snapshot nothing can be said.
+func CompareMounts(ctx context.Context, store Snapshots, a, b Mount) []SourceChange {
+	switch {
+	case a.Live != b.Live:
+		return nil
+	case !a.Live:
+		return compareSources(store, a.Target, a.Digest, b.Digest)
+	}
+	changes, err := store.LiveChanges(ctx, a.Digest, b.Digest)
+	if err != nil {
+		return nil // a list is gone with its run
+	}
+	var out []SourceChange
+	for _, c := range changes {
+		s := SourceChange{File: path.Join(a.Target, c.Path), Change: "removed"}
+		switch {
+		case c.What != "":
+			s.Change = "changed: " + c.What + " " + c.Before + " -> " + c.After
+		case c.After == "new":
+			s.Change = "added"
+		}
+		out = append(out, s)
+	}
+	return out
+}
+
+// compareSources lists the files that differ between two snapshots of what is mounted
 // at target. What the store has lost is left out.
-func CompareSources(store Snapshots, target, before, now string) []SourceChange {
+func compareSources(store Snapshots, target, before, now string) []SourceChange {
 	dirA, errA := store.Path(before)
 	dirB, errB := store.Path(now)
 	if errA != nil || errB != nil {

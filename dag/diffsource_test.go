@@ -39,7 +39,7 @@ func TestCompareSources(t *testing.T) {
 		{File: "/app/new.py", Change: "added"}, {File: "/app/run.sh", Change: "changed"},
 		{File: "/app/train.py", Change: "changed", Diff: "@@ -1,2 +1,2 @@\n-lr = 1\n+lr = 2\n run()\n"},
 	}
-	if diff := cmp.Diff(want, CompareSources(store, "/app", "old", "new")); diff != "" {
+	if diff := cmp.Diff(want, compareSources(store, "/app", "old", "new")); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
 	for name, want := range map[string]int{"train.py": 1, "model": 0, "large": 0, "same.py": 0} {

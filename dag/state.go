@@ -91,6 +91,9 @@ type RunOptions struct {
 	From    []string `json:"from,omitempty"`    // the same, with all that depends on them
 	Only    string   `json:"only,omitempty"`    // run nothing else: the rest is as it was in Base
 	Base    string   `json:"base,omitempty"`    // run that From and Only take the other tasks' results from
+
+	// Experiment is the id of the experiment that the run is a trial of; empty: none.
+	Experiment string `json:"experiment,omitempty"`
 }
 
 // CacheMode overrides what the format says about caching.
@@ -115,7 +118,8 @@ type Mount struct {
 	Source   string `json:"source"` // absolute, on this machine
 	Target   string `json:"target"` // absolute, in the container
 	ReadOnly bool   `json:"readOnly,omitempty"`
-	Digest   string `json:"digest,omitempty"` // with ReadOnly: of the snapshot taken when the run was made
+	Live     bool   `json:"live,omitempty"`   // with ReadOnly: mounted as it is, not as a snapshot
+	Digest   string `json:"digest,omitempty"` // with ReadOnly: of the snapshot taken when the run was made; with Live: of the list of what was there
 }
 
 // Values are parameters and artifacts by name.
