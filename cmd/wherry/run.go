@@ -23,6 +23,7 @@ import (
 
 type runFlags struct {
 	file        string
+	loaded      *loaded // in place of file: what was made already
 	params      []string
 	paramsFile  string
 	mounts      []string
@@ -221,9 +222,11 @@ func (g *globals) prepareRun(ctx context.Context, f runFlags) (*job, error) {
 	if err != nil {
 		return nil, err
 	}
-	l, err := g.loadAny(ctx, f, mounted)
-	if err != nil {
-		return nil, err
+	l := f.loaded
+	if l == nil {
+		if l, err = g.loadAny(ctx, f, mounted); err != nil {
+			return nil, err
+		}
 	}
 	options.Images = aliases(l.pipeline, proj)
 	if err := steer(l.pipeline, &options, f.cache.tasks, f.from); err != nil {
