@@ -1,0 +1,3 @@
+package suggest
+
+func newCMAES(s *settings) Algorithm { return notYet{} }

@@ -1,0 +1,3 @@
+package suggest
+
+func newHyperband(s *settings) Algorithm { return notYet{} }
