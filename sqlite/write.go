@@ -131,6 +131,15 @@ func (d *DB) view(ctx context.Context, fn func(*snapshot) error) error {
 	return d.typed(fn(&snapshot{ctx: ctx, tx: t}))
 }
 
+// glance is view for a few rows by their keys: like a write, it is short, and a context
+// that can end costs a goroutine for each statement.
+func (d *DB) glance(ctx context.Context, fn func(*snapshot) error) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return d.view(context.WithoutCancel(ctx), fn)
+}
+
 // snapshot is a read transaction.
 type snapshot struct {
 	ctx context.Context

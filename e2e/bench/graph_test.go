@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"crypto/md5" // DVC's
 	"fmt"
 	"strings"
 )
@@ -73,14 +74,51 @@ func (g graph) dvc() string {
 	var b strings.Builder
 	b.WriteString("stages:\n")
 	g.each(func(name string, from ...string) {
-		if len(from) == 0 {
-			fmt.Fprintf(&b, "  %s:\n    cmd: echo %s >%s.out\n", name, name, name)
-		} else {
-			fmt.Fprintf(&b, "  %s:\n    cmd: cat %[2]s.out %[3]s.out >%[1]s.out\n    deps:\n    - %[2]s.out\n    - %[3]s.out\n", name, from[0], from[1])
+		fmt.Fprintf(&b, "  %s:\n    cmd: %s\n", name, dvcCommand(name, from))
+		if len(from) > 0 {
+			fmt.Fprintf(&b, "    deps:\n    - %s.out\n    - %s.out\n", from[0], from[1])
 		}
 		fmt.Fprintf(&b, "    outs:\n    - %s.out\n", name)
 	})
 	return b.String()
+}
+
+// outputs are the files that the tasks make.
+func (g graph) outputs() map[string]string {
+	files := map[string]string{}
+	g.each(func(name string, from ...string) {
+		text := name + "\n"
+		if len(from) > 0 {
+			text = files[from[0]+".out"] + files[from[1]+".out"]
+		}
+		files[name+".out"] = text
+	})
+	return files
+}
+
+// dvcLock is the dvc.lock that is there once all stages have run.
+func (g graph) dvcLock() string {
+	files := g.outputs()
+	file := func(name string) string {
+		return fmt.Sprintf("    - path: %[1]s.out\n      hash: md5\n      md5: %[2]x\n      size: %[3]d\n", name, md5.Sum([]byte(files[name+".out"])), len(files[name+".out"]))
+	}
+	var b strings.Builder
+	b.WriteString("schema: '2.0'\nstages:\n")
+	g.each(func(name string, from ...string) {
+		fmt.Fprintf(&b, "  %s:\n    cmd: %s\n", name, dvcCommand(name, from))
+		if len(from) > 0 {
+			fmt.Fprintf(&b, "    deps:\n%s%s", file(min(from[0], from[1])), file(max(from[0], from[1])))
+		}
+		fmt.Fprintf(&b, "    outs:\n%s", file(name))
+	})
+	return b.String()
+}
+
+func dvcCommand(name string, from []string) string {
+	if len(from) == 0 {
+		return fmt.Sprintf("echo %[1]s >%[1]s.out", name)
+	}
+	return fmt.Sprintf("cat %s.out %s.out >%s.out", from[0], from[1], name)
 }
 
 // ninja is the graph as a build.ninja.
