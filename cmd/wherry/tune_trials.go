@@ -24,6 +24,7 @@ type trialRunner struct {
 	db       *sqlite.DB
 	driver   *dag.Driver // what all trials' drivers have in common
 	capacity runner.Capacity
+	note     func(string) // told what a trial waits for: an image that is built
 }
 
 // trialRunner opens what the trials of an experiment need.
@@ -60,7 +61,7 @@ func (r *trialRunner) Run(ctx context.Context, e *tuner.Experiment, t, parent *t
 	if err != nil {
 		return tuner.Outcome{}, err
 	}
-	f := &follower{backend: r.driver.Backend, meter: m}
+	f := &follower{backend: r.driver.Backend, meter: m, note: r.note}
 	driver := *r.driver
 	driver.Queue = queue.New(r.db, r.capacity, e.Trial.Options.Backend, t.Run, r.g.driven)
 	driver.Observe, driver.Beat = f.event, lock.beat
