@@ -58,12 +58,14 @@ func (s *Store) importOnce(ctx context.Context, name string, known *remembered) 
 		return nil, err
 	}
 	defer root.Close()
-	anew, err := hashNew(ctx, root, o.entries, known)
-	if err != nil {
-		return nil, err
+	anew := true
+	if len(known.Files) == 0 {
+		err = s.putNew(ctx, o, root)
+	} else if anew, err = hashNew(ctx, root, o.entries, known); err == nil {
+		o.finish()
+		err = s.put(ctx, o, placeCopy(root))
 	}
-	o.finish()
-	if err := s.put(ctx, o, placeCopy(root)); err != nil {
+	if err != nil {
 		return nil, s.noSpace(err, "copying "+name, o.size())
 	}
 	if !anew {
@@ -74,6 +76,32 @@ func (s *Store) importOnce(ctx context.Context, name string, known *remembered) 
 		st.close()
 	}
 	return o, nil
+}
+
+// putNew copies what has never been imported, and hashes it meanwhile: it is read once.
+// A copy of what the store has already is dropped.
+func (s *Store) putNew(ctx context.Context, o *object, root *os.Root) error {
+	st, err := s.newStage()
+	if err != nil {
+		return err
+	}
+	defer st.close()
+	err = stageObject(ctx, st, o, func(ctx context.Context, e *entry, dst *os.File, name string) (err error) {
+		e.sum, err = copyFile(ctx, root, e, dst, name)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	o.finish()
+	s.reached("hashed")
+	if err := s.pin(o.sum); err != nil {
+		return err
+	}
+	if there, err := s.has(ctx, o); err != nil || there && s.sound(ctx, o) {
+		return err
+	}
+	return s.putStaged(ctx, st, o)
 }
 
 // hashNew fills in the digests of all files, and reports whether it had to read any:
