@@ -81,9 +81,6 @@ func TestGates(t *testing.T) {
 			continue
 		}
 		t.Run(g.name, func(t *testing.T) {
-			if a, _ := New(g.algorithm(), nil); a == (notYet{}) {
-				t.Skip("not there yet")
-			}
 			table := gateTable{gate: &g, references: references}
 			for i := range all {
 				if budget := g.budget(all[i].name, references); budget > 0 {
