@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"slices"
@@ -92,6 +93,18 @@ func (m *meter) missing() string {
 	case tuner.NoCollector, tuner.Push:
 		return fmt.Sprintf("nobody reported %s: with the collector %s nothing that the trial writes is read (StdOut and File do that)",
 			m.e.Objectives[0].Metric, m.e.Collector.Kind)
+	}
+	hint := hintText(err)
+	if e, ok := errors.AsType[*metrics.UnavailableError](err); ok && len(e.Seen) == 0 && !e.Colon {
+		switch c := m.e.Collector; {
+		case m.inFiles():
+			hint = "let the primary container write it to " + c.Path
+		case c.Kind == tuner.Prometheus:
+			hint = fmt.Sprintf("let the trial show it at port %d, %s, for more than %s", c.Port, c.Path, scrapeEvery)
+		}
+	}
+	if hint != "" {
+		return err.Error() + "; try: " + hint
 	}
 	return err.Error()
 }
