@@ -42,19 +42,17 @@ type watchEntries []watchEntry
 
 // UnmarshalSource implements source.Unmarshaler.
 func (l *watchEntries) UnmarshalSource(d *source.Decoder, n *yaml.Node) error {
-	var nodes []yaml.Node
-	if err := d.Decode(n, &nodes); err != nil {
-		return err
+	if n.Kind != yaml.SequenceNode {
+		return d.Errorf(n, `"watch" must be a list`).WithMend("watch: [pipeline.yaml]")
 	}
-	for i := range nodes {
-		e := watchEntry{File: nodes[i].Value, At: source.PosOf(&nodes[i])}
-		if nodes[i].Kind != yaml.ScalarNode || nodes[i].Tag == "!!null" {
-			e = watchEntry{}
-			if err := d.Decode(&nodes[i], &e); err != nil {
-				return err
-			}
-			e.At = source.PosOf(&nodes[i])
+	for _, item := range n.Content {
+		e := watchEntry{}
+		if item.Kind == yaml.ScalarNode && item.Tag != "!!null" {
+			e.File = item.Value
+		} else if err := d.Decode(item, &e); err != nil {
+			return err
 		}
+		e.At = source.PosOf(item)
 		*l = append(*l, e)
 	}
 	return nil
