@@ -110,6 +110,9 @@ func (r *resumer) goOn(ctx context.Context, id string) error {
 	case run.Options.Watch != "" && r.kept(run.Options.Watch):
 		return errOthers
 	}
+	if err := checkStillGiven(run); err != nil {
+		return err
+	}
 	g := r.part(r.log)
 	p := newProgress(g).of(id)
 	driver, lock, err := g.takeUp(ctx, run, executions, p)
@@ -128,6 +131,34 @@ func (r *resumer) goOn(ctx context.Context, id string) error {
 		r.log.Error(text, "run", id, "error", run.Error, "try", failureMend(run, executions))
 	} else {
 		r.log.Info(text, "run", id)
+	}
+	return nil
+}
+
+// absentError says that what a run was given can't be read by this process.
+type absentError struct {
+	run string
+	err error
+}
+
+func (e *absentError) Error() string { return e.err.Error() }
+
+// Hint says what to do next.
+func (e *absentError) Hint() string {
+	return fmt.Sprintf("wherry resume %s, where it can be read; or wherry down, and wherry up there", e.run)
+}
+
+// checkStillGiven refuses to go on with a run whose secrets come from variables, or files,
+// that the shell which began it had, and this process has not: its steps would fail.
+func checkStillGiven(run *dag.Run) error {
+	err := dag.CheckGiven(run)
+	if err == nil {
+		if e, ok := errors.AsType[*dag.GivenError](dag.MayNeed(run)); ok && e.Unread != nil {
+			err = e
+		}
+	}
+	if err != nil {
+		return &absentError{run.ID, err}
 	}
 	return nil
 }
