@@ -28,15 +28,16 @@ conformance: toolchain images ## every compiled pipeline at hand, compared with 
 	cd e2e/conformance && CGO_ENABLED=1 $(GO) test -timeout 30m
 
 .PHONY: bench
-bench: build images ## speed and size, as ratios measured in one run; kfp.local beside us
+bench: build images ## speed and size, as ratios measured in one run, kfp.local beside us; the tuner beside other libraries
 	@scripts/kfp-env.sh --local
 	CGO_ENABLED=1 $(GO) test -timeout 90m -run='^$$' -bench=. -benchtime=1x ./e2e/bench/
+	CGO_ENABLED=1 $(GO) test -timeout 90m -run TestGates -gate.full -v ./tuner/suggest
 
 .PHONY: soak
 soak: toolchain images ## long campaigns: 10,000 simulated schedules, 300 kill -9 of wherry, 20 of an engine, gigabytes
 	CGO_ENABLED=1 $(GO) test -timeout 30m ./dag -run TestSimulation -sim.seeds 10000 -v
 	CGO_ENABLED=1 $(GO) test -timeout 90m ./e2e/soak -kills 300 -engine.kills 20 -v
-	CGO_ENABLED=1 $(GO) test -timeout 60m ./e2e/conformance -run 'TestLarge|TestSuite/.*long-running' -long -v
+	CGO_ENABLED=1 $(GO) test -timeout 60m ./e2e/conformance -run 'TestLarge|TestSuite/valid/long-running' -long -v
 
 .PHONY: lint
 lint: toolchain ## gofmt, go vet, staticcheck, and shellcheck where it is installed

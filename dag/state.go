@@ -92,6 +92,9 @@ type RunOptions struct {
 	From    []string `json:"from,omitempty"`    // the same, with all that depends on them
 	Only    string   `json:"only,omitempty"`    // run nothing else: the rest is as it was in Base
 	Base    string   `json:"base,omitempty"`    // run that From and Only take the other tasks' results from
+
+	// Experiment is the id of the experiment that the run is a trial of; empty: none.
+	Experiment string `json:"experiment,omitempty"`
 }
 
 // CacheMode overrides what the format says about caching.

@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// FindRun returns the run that ref names: an id, "last", a name (its newest run)
+// FindRun returns the run that ref names: an id, "last" (no trial), a name (its newest run)
 // or a unique prefix of an id, in this order. Else it is a *NotFoundError or an
 // *AmbiguousError.
 func (d *DB) FindRun(ctx context.Context, ref string) (*RunRow, error) {
@@ -32,7 +32,7 @@ func findRun(s *snapshot, ref string) (*RunRow, error) {
 	}
 	tries := []try{{` WHERE r.id = ?`, []any{ref}}}
 	if ref == "last" {
-		tries = append(tries, try{` ORDER BY r.created DESC, r.id DESC LIMIT 1`, nil})
+		tries = append(tries, try{` WHERE r.experiment IS NULL ORDER BY r.created DESC, r.id DESC LIMIT 1`, nil})
 	}
 	tries = append(tries, try{` WHERE r.name = ? ORDER BY r.created DESC, r.id DESC LIMIT 1`, []any{ref}})
 	tries = append(tries, try{` WHERE r.id >= ? AND r.id < ? ORDER BY r.created DESC LIMIT 5`, []any{ref, ref + "\U0010ffff"}})

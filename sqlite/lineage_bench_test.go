@@ -22,7 +22,7 @@ func millionEvents(b testing.TB, n, width int) (d *sqlite.DB, artifacts int64) {
 			INSERT INTO artifacts SELECT n, 'a' || n, '/runs/' || n, 'sha256:' || n, 'system.Dataset', '', '{"rows":1}', 1, 0 FROM c`, executions+width),
 		fmt.Sprintf(`WITH RECURSIVE c (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < %d)
 			INSERT INTO executions SELECT n, 'big', NULL, 'flow', 'task-' || n, 't', 'c', 'container', -1, 'SUCCEEDED', 0, '', '', NULL,
-				'{}', '{}', '', 0, 0, 0, 0, 0, 0 FROM c`, executions),
+				'{}', '{}', '', 0, 0, 0, 0, 0, 0, 0 FROM c`, executions),
 		// Execution n writes artifact n+width and reads two out of the width before.
 		fmt.Sprintf(`INSERT INTO events SELECT id, 0, 'x', 0, (id - 1) / %[1]d * %[1]d + 1 + id * 7 %% %[1]d, 1 FROM executions`, width),
 		fmt.Sprintf(`INSERT INTO events SELECT id, 0, 'y', 0, (id - 1) / %[1]d * %[1]d + 1 + id * 11 %% %[1]d, 1 FROM executions`, width),

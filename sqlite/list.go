@@ -30,6 +30,7 @@ type RunFilter struct {
 	State    dag.State
 	Pipeline string // name
 	Name     string // of the run
+	Trials   string // id of an experiment: only its trials' runs; empty: none that is a trial's
 	Limit    int    // 0: no limit
 }
 
@@ -89,6 +90,11 @@ func (d *DB) ListRuns(ctx context.Context, f RunFilter) (list []RunRow, err erro
 	w.equal("r.state", string(f.State))
 	w.equal("r.pipeline_name", f.Pipeline)
 	w.equal("r.name", f.Name)
+	if f.Trials != "" {
+		w.equal("r.experiment", f.Trials)
+	} else if f.Name == "" {
+		w.add("r.experiment IS NULL")
+	}
 	err = d.view(ctx, func(s *snapshot) error {
 		list, err = runRows(s, w.String()+` ORDER BY r.created DESC, r.id DESC LIMIT ?`, append(w.args, limit(f.Limit))...)
 		return err
@@ -99,11 +105,11 @@ func (d *DB) ListRuns(ctx context.Context, f RunFilter) (list []RunRow, err erro
 	return list, nil
 }
 
-// Interrupted returns the runs that have not ended, oldest first. Whether one has
+// Interrupted returns the runs that have not ended and are no trials, oldest first. Whether one has
 // lost its driver, its owner lock says.
 func (d *DB) Interrupted(ctx context.Context) (list []RunRow, err error) {
 	err = d.view(ctx, func(s *snapshot) error {
-		list, err = runRows(s, ` WHERE r.state NOT IN ('SUCCEEDED', 'FAILED', 'SKIPPED', 'CANCELED') ORDER BY r.created, r.id`)
+		list, err = runRows(s, ` WHERE r.state NOT IN ('SUCCEEDED', 'FAILED', 'SKIPPED', 'CANCELED') AND r.experiment IS NULL ORDER BY r.created, r.id`)
 		return err
 	})
 	if err != nil {

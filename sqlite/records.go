@@ -53,7 +53,7 @@ var carried = []struct{ table, column, ids string }{
 }
 
 // notCarried are the tables that say something about one machine only.
-var notCarried = []string{"admissions", "owners"}
+var notCarried = []string{"admissions", "owners", "experiments", "trials", "observations"}
 
 // selection is what an Export takes.
 type selection map[string]map[any]bool

@@ -14,8 +14,8 @@ import (
 
 func newDescribeCmd(g *globals) *cobra.Command {
 	return &cobra.Command{
-		Use:   "describe RUN[/TASK]",
-		Short: "Show all about a run or one of its tasks",
+		Use:   "describe RUN[/TASK]|EXPERIMENT",
+		Short: "Show all about a run, one of its tasks, or an experiment",
 		Example: `  wherry describe last
   wherry describe last/train`,
 		Args: cobra.ExactArgs(1),
@@ -31,6 +31,11 @@ func (g *globals) describe(ctx context.Context, ref string) error {
 		return err
 	}
 	run, executions, task, err := g.findWork(ctx, db, ref)
+	if is[*sqlite.NotFoundError](err) {
+		if x, e := db.FindExperiment(ctx, ref); e == nil {
+			return g.describeExperiment(ctx, x.ID)
+		}
+	}
 	if err != nil {
 		return err
 	}

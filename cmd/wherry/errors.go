@@ -13,6 +13,7 @@ import (
 	"github.com/wherry-ml/wherry/runner"
 	"github.com/wherry-ml/wherry/runner/queue"
 	"github.com/wherry-ml/wherry/sqlite"
+	"github.com/wherry-ml/wherry/tuner"
 )
 
 // The exit codes of DESIGN §6.
@@ -89,13 +90,13 @@ func (g *globals) report(err error) int {
 	if err == nil {
 		return code
 	}
-	if errors.Is(err, dag.ErrHangup) {
+	if errors.Is(err, dag.ErrHangup) || errors.Is(err, tuner.ErrLeave) {
 		return exitCanceled
 	}
 	if is[*watchEnded](err) { // it has been shown
 		return code
 	}
-	if errors.Is(err, errInterrupted) && !is[*interruptedError](err) {
+	if errors.Is(err, errInterrupted) && !is[*interruptedError](err) && !is[*experimentError](err) {
 		err = errInterrupted // whatever it broke off
 	}
 	if g.log != nil {

@@ -23,18 +23,20 @@ type getFlags struct {
 // kinds are what get lists, with what else they are called.
 var kinds = map[string]string{
 	"run": "runs", "runs": "runs", "task": "tasks", "tasks": "tasks", "artifact": "artifacts", "artifacts": "artifacts",
+	"experiment": "experiments", "experiments": "experiments", "trial": "trials", "trials": "trials",
 }
 
 func newGetCmd(g *globals) *cobra.Command {
 	var f getFlags
 	cmd := &cobra.Command{
-		Use:   "get runs|tasks|artifacts [RUN]",
-		Short: "List runs, tasks or artifacts",
+		Use:   "get runs|tasks|artifacts|experiments|trials [RUN|EXPERIMENT]",
+		Short: "List runs, tasks, artifacts, experiments or trials",
 		Example: `  wherry get runs --state FAILED
   wherry get tasks last
-  wherry get artifacts last -o json`,
+  wherry get artifacts last -o json
+  wherry get trials last`,
 		Args:      cobra.RangeArgs(1, 2),
-		ValidArgs: []string{"runs", "tasks", "artifacts"},
+		ValidArgs: []string{"runs", "tasks", "artifacts", "experiments", "trials"},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 2 {
 				f.run = args[1]
@@ -52,11 +54,14 @@ func newGetCmd(g *globals) *cobra.Command {
 func (g *globals) get(ctx context.Context, kind string, f getFlags) error {
 	plural, ok := kinds[strings.ToLower(kind)]
 	if !ok {
-		e := &usageError{msg: fmt.Sprintf("there are no %q to get", kind), mend: "wherry get runs, tasks or artifacts"}
-		if near := source.Nearest(kind, []string{"runs", "tasks", "artifacts"}); near != "" {
+		e := &usageError{msg: fmt.Sprintf("there are no %q to get", kind), mend: "wherry get runs, tasks, artifacts, experiments or trials"}
+		if near := source.Nearest(kind, []string{"runs", "tasks", "artifacts", "experiments", "trials"}); near != "" {
 			e.mend = fmt.Sprintf("did you mean %q?", near)
 		}
 		return e
+	}
+	if plural == "experiments" || plural == "trials" {
+		return g.getTuning(ctx, plural, f)
 	}
 	f.state = strings.ToUpper(f.state)
 	if states := []string{"", "PENDING", "RUNNING", "SUCCEEDED", "FAILED", "SKIPPED", "CANCELING", "CANCELED"}; !slices.Contains(states, f.state) {

@@ -36,7 +36,8 @@ type project struct {
 	MountTexts []yaml.Node `yaml:"mounts"`
 	TrustNode  yaml.Node   `yaml:"trust"`
 
-	Watch watchEntries `yaml:"watch"` // what wherry up keeps running with each save
+	Trials map[string]yaml.Node `yaml:"trials"` // what trials run, by the experiment's name
+	Watch  watchEntries         `yaml:"watch"`  // what wherry up keeps running with each save
 
 	SecretSources    map[string]givenSource `yaml:"secrets"`
 	ConfigMapSources map[string]givenSource `yaml:"configMaps"`
@@ -76,7 +77,7 @@ func (r *requirements) UnmarshalSource(d *source.Decoder, n *yaml.Node) error {
 }
 
 // laterFields are those that DESIGN names and later versions bring.
-var laterFields = []string{"trials", "quotas", "schedules", "backends", "notify"}
+var laterFields = []string{"quotas", "schedules", "backends", "notify"}
 
 // findProject reads the wherry.yaml of dir or of the nearest folder above it.
 // Where there is none, the project is empty.
@@ -166,7 +167,7 @@ func refuseLater(f *source.File, doc *yaml.Node) error {
 	for i := 0; i+1 < len(doc.Content); i += 2 {
 		if key := doc.Content[i]; slices.Contains(laterFields, key.Value) {
 			return f.Errorf(source.PosOf(key), "%q is not supported yet", key.Value).
-				WithMend("take it out; this version reads images, build, mounts, env, secrets, configMaps, params, trust and watch")
+				WithMend("take it out; this version reads images, build, mounts, env, secrets, configMaps, params, trials, trust and watch")
 		}
 	}
 	return nil

@@ -37,6 +37,14 @@ const projectSchema = `{
       "type": "array",
       "items": {"type": "string", "pattern": "^[^:]+:/[^:]+(:(ro|rw))?$"}
     },
+    "trials": {
+      "description": "What a trial runs, by the name of the experiment: a container with ${trialParameters.NAME} in its texts, a Job, a Katib trialTemplate, or {pipeline: FILE}.",
+      "type": "object",
+      "additionalProperties": {
+        "type": "object",
+        "anyOf": [{"required": ["image"]}, {"required": ["pipeline"]}, {"required": ["kind"]}, {"required": ["trialSpec"]}, {"required": ["configMap"]}]
+      }
+    },
     "env": {
       "description": "Environment variables of every step.",
       "type": "object",

@@ -7,12 +7,13 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/wherry-ml/wherry/dag"
+	"github.com/wherry-ml/wherry/sqlite"
 )
 
 func newResumeCmd(g *globals) *cobra.Command {
 	return &cobra.Command{
-		Use:   "resume RUN",
-		Short: "Go on with a run that has lost its driver",
+		Use:   "resume RUN|EXPERIMENT",
+		Short: "Go on with a run or an experiment that has lost its driver",
 		Long: `Resume adopts what still runs, collects what has ended, and starts again what was
 lost. A driver that is dead is replaced at once, one that hangs or was stopped and has
 not moved for 8 s is killed and replaced; one that is well keeps the run. Of a run that
@@ -31,6 +32,11 @@ func (g *globals) resume(ctx context.Context, ref string) error {
 		return err
 	}
 	row, err := db.FindRun(ctx, ref)
+	if is[*sqlite.NotFoundError](err) {
+		if x, e := db.FindExperiment(ctx, ref); e == nil {
+			return g.goOnExperiment(ctx, x.ID, 0)
+		}
+	}
 	if err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/wherry-ml/wherry/e2e/harness"
 )
@@ -22,6 +23,9 @@ var long = flag.Bool("long", false, "full sleeps and full sizes (make soak)")
 
 func TestMain(m *testing.M) {
 	flag.Parse()
+	if *long {
+		patience = 15 * time.Minute
+	}
 	// Most of a run is waiting for the engine; -parallel wins.
 	if f := flag.Lookup("test.parallel"); f.Value.String() == f.DefValue {
 		_ = f.Value.Set("3")

@@ -114,7 +114,7 @@ type result struct {
 }
 
 // patience is how long one call may take; a first one may have to fetch packages.
-const patience = 4 * time.Minute
+var patience = 4 * time.Minute
 
 // command is a call of wherry in the place.
 func (pl *place) command(ctx context.Context, args ...string) *exec.Cmd {

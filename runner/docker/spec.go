@@ -27,10 +27,12 @@ type spec struct {
 	init       bool // it is a holder, which needs our init
 }
 
-// logOptions bound what a container's log takes on the engine's disk. The
-// driver keeps every byte (json-file mangles what is not UTF-8).
+// logOptions bound what a container's log takes on the engine's disk: 16 GB. The
+// driver keeps every byte (json-file mangles what is not UTF-8), but throws away the
+// oldest file when there are too many, and nobody is told: so there may be many. A
+// short line takes about 40 bytes more than it has.
 func logOptions() container.LogConfig {
-	return container.LogConfig{Type: "local", Config: map[string]string{"max-size": "512m", "max-file": "2", "compress": "false"}}
+	return container.LogConfig{Type: "local", Config: map[string]string{"max-size": "512m", "max-file": "32", "compress": "false"}}
 }
 
 // specs turns a pod into the containers to create, the holder first.

@@ -1,0 +1,3 @@
+package suggest
+
+func newAuto(s *settings) Algorithm { return notYet{} }

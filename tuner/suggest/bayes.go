@@ -1,0 +1,3 @@
+package suggest
+
+func newBayes(s *settings) Algorithm { return notYet{} }

@@ -1,0 +1,3 @@
+package suggest
+
+func newPBT(s *settings) Algorithm { return notYet{} }
