@@ -2,7 +2,7 @@ GO ?= go
 export GO
 
 # Where goroutines share state; elsewhere the race detector only costs time.
-RACE := ./dag ./dag/kfp/sdk ./runner/queue/... ./sqlite/... ./artifact/...
+RACE := ./dag ./dag/kfp/sdk ./tuner ./tuner/metrics ./runner/queue/... ./sqlite/... ./artifact/...
 PLATFORMS := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64
 
 .PHONY: help

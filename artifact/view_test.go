@@ -49,7 +49,7 @@ func openStore(t *testing.T) *Store {
 
 func TestViewSeesOpens(t *testing.T) {
 	s := openStore(t)
-	dir := source(t, map[string]string{"a.py": "a", "b.py": "b", "pkg/c.py": "c", "pkg/d.py": "d", "e.bin": "mapped"})
+	dir := source(t, map[string]string{"a.py": "a", "b.py": "b", "pkg/c.py": "c", "pkg/d.py": "d", "e.bin": "mapped", "same-as-a.py": "a"})
 	if err := os.Symlink("pkg/d.py", filepath.Join(dir, "link.py")); err != nil {
 		t.Fatal(err)
 	}

@@ -79,6 +79,27 @@ func (d *drive) changedSource(p *PastReads) string {
 	return ""
 }
 
+// changedTree says which files differ between two snapshots of a source, of which it is
+// not known what was read.
+func (d *drive) changedTree(target, before, now string) string {
+	changed := d.changedFiles(before, now)
+	if len(changed) == 0 {
+		return ""
+	}
+	text := filepath.Join(target, changed[0])
+	_, was := slices.BinarySearch(d.names(before), changed[0])
+	_, is := slices.BinarySearch(d.names(now), changed[0])
+	switch {
+	case !was:
+		text += " is new"
+	case !is:
+		text += " is gone"
+	default:
+		text += " changed" + d.changedLine(before, now, changed[0])
+	}
+	return text + andMore(len(changed)-1)
+}
+
 func (d *drive) names(tree string) []string {
 	files, err := d.Artifacts.Files(d.ops, tree)
 	if err != nil {

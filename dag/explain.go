@@ -33,6 +33,7 @@ type Difference struct {
 type Snapshots interface {
 	Path(digest string) (string, error)
 	Files(ctx context.Context, digest string) (map[string]string, error)
+	LiveChanges(ctx context.Context, before, now string) ([]LiveChange, error)
 }
 
 // Explain returns what differs between an execution and an earlier one of the same
@@ -118,8 +119,18 @@ func (p *Pipeline) graphOf(at string) *Graph {
 	return c.Graph
 }
 
-// changesOfSource lists the files that differ between two snapshots of a source.
+// changesOfSource lists the files that differ between two snapshots of a source, or two
+// lists of a live one.
 func changesOfSource(ctx context.Context, store Snapshots, target, old, now string, reads []SourceRead) []Difference {
+	was, live1 := strings.CutPrefix(old, liveWord)
+	is, live2 := strings.CutPrefix(now, liveWord)
+	if live1 || live2 {
+		changes, err := store.LiveChanges(ctx, was, is)
+		if err != nil || !live1 || !live2 {
+			return nil
+		}
+		return liveDifferences(target, changes)
+	}
 	before, err1 := store.Files(ctx, old)
 	after, err2 := store.Files(ctx, now)
 	if err1 != nil || err2 != nil {

@@ -134,6 +134,9 @@ func (g *globals) bundledRun(ctx context.Context, ref string, f bundleSaveFlags)
 		if err != nil {
 			return nil, err
 		}
+		if err := refuseLive(job.run.Options.Mounts); err != nil {
+			return nil, err
+		}
 		return &bundled{run: job.run, loaded: job.loaded, project: job.project}, g.snapshot(ctx, job.run)
 	}
 	db, err := g.database(ctx)
@@ -151,6 +154,9 @@ func (g *globals) bundledRun(ctx context.Context, ref string, f bundleSaveFlags)
 	if !run.State.Ended() {
 		return nil, &usageError{msg: fmt.Sprintf("bundle save: run %s is %s: only one that has ended can be saved", run.ID, run.State),
 			mend: fmt.Sprintf("wherry resume %s, and then save it", run.ID)}
+	}
+	if err := refuseLive(run.Options.Mounts); err != nil {
+		return nil, err
 	}
 	b := &bundled{run: run, project: &project{}, stored: true}
 	if _, err := os.Stat(run.Pipeline.File); err != nil {

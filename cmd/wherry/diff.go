@@ -61,7 +61,7 @@ func (g *globals) diff(ctx context.Context, refA, refB string) error {
 	for _, m := range a.Options.Mounts {
 		for _, n := range b.Options.Mounts {
 			if m.Target == n.Target && m.Digest != n.Digest && m.Digest != "" && n.Digest != "" {
-				doc.Sources = append(doc.Sources, compareSources(store, m, n)...)
+				doc.Sources = append(doc.Sources, compareMounts(ctx, artifacts{store}, m, n)...)
 			}
 		}
 	}

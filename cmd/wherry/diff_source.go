@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"io"
 	"io/fs"
 	"os"
@@ -15,12 +16,39 @@ import (
 // sourceChange is a file of a mounted source that differs between two runs.
 type sourceChange struct {
 	File   string `json:"file"`   // path in the container
-	Change string `json:"change"` // added, removed or changed
+	Change string `json:"change"` // added, removed or changed; of a live mount also what: changed: size 3 -> 5
 	Diff   string `json:"diff"`   // of its lines; empty where it is no text, or large
 }
 
 // maxDiffed is the size in bytes of the largest file whose lines are shown.
 const maxDiffed = 256 << 10
+
+// compareMounts lists the files that differ between what two runs had mounted at one
+// place. Of a live mount and a snapshot nothing can be said.
+func compareMounts(ctx context.Context, store artifacts, a, b dag.Mount) []sourceChange {
+	switch {
+	case a.Live != b.Live:
+		return nil
+	case !a.Live:
+		return compareSources(store, a, b)
+	}
+	changes, err := store.LiveChanges(ctx, a.Digest, b.Digest)
+	if err != nil {
+		return nil // a list is gone with its run
+	}
+	var out []sourceChange
+	for _, c := range changes {
+		s := sourceChange{File: path.Join(a.Target, c.Path), Change: "removed"}
+		switch {
+		case c.What != "":
+			s.Change = "changed: " + c.What + " " + c.Before + " -> " + c.After
+		case c.After == "new":
+			s.Change = "added"
+		}
+		out = append(out, s)
+	}
+	return out
+}
 
 // compareSources lists the files that differ between two snapshots of what is mounted
 // at one place. What the store has lost is left out.

@@ -179,7 +179,7 @@ func (p *project) complete(f *source.File) error {
 	for i := range p.MountTexts {
 		n := &p.MountTexts[i]
 		if n.Kind != yaml.ScalarNode {
-			return f.Errorf(source.PosOf(n), "a mount is text: SOURCE:TARGET[:ro]")
+			return f.Errorf(source.PosOf(n), "a mount is text: SOURCE:TARGET[:ro[,live]]")
 		}
 		m, err := parseMount(base, n.Value)
 		if err != nil {

@@ -58,6 +58,11 @@ once as the machine has room for. A task whose image, command, inputs and mounte
 sources have not changed is taken from the cache. A wherry.yaml beside the file, or
 in a folder above it, says what image names mean here, what is mounted, and more.
 
+A source (-v SRC:DST:ro) is snapshotted when the run starts, without .git and the like,
+__pycache__, and what is in folders that are mounted by themselves. Of it counts what a
+step reads. With :ro,live a large one is not copied: its files' names, sizes, times and
+inodes count, and a step during which they change is not remembered.
+
 With --watch it stays, and runs the file again when something that the run is made of is
 saved: the file, what a .py imports and reads, :ro sources, wherry.yaml, parameter files,
 what images are built from, files that are imported. Steps that still run and are not
@@ -67,6 +72,7 @@ line for each run.
 ` + givenHelp,
 		Example: `  wherry run pipeline.yaml
   wherry run pipeline.yaml -p learning_rate=0.1 -v ./src:/app:ro
+  wherry run pipeline.yaml -v ./src:/app:ro -v ~/datasets:/data:ro,live
   wherry run pipeline.py                  # compiled with your kfp
   wherry run steps.py --component train -p epochs=3
   wherry run pipeline.yaml --from train   # train and what follows, cached or not
@@ -85,7 +91,7 @@ line for each run.
 	fl := cmd.Flags()
 	fl.StringArrayVarP(&f.params, "param", "p", nil, "`NAME=VALUE` of a parameter (repeatable)")
 	fl.StringVar(&f.paramsFile, "params", "", "YAML or JSON `FILE` with parameters")
-	fl.StringArrayVarP(&f.mounts, "volume", "v", nil, "`SRC:DST[:ro]` mounted in every step; with :ro a source that is snapshotted and part of the cache key")
+	fl.StringArrayVarP(&f.mounts, "volume", "v", nil, "`SRC:DST[:ro[,live]]` mounted in every step; with :ro a source that is snapshotted and part of the cache key, with live used as it is")
 	fl.StringArrayVar(&f.secrets, "secret", nil, "`NAME[/KEY]=FILE|DIR|env:VAR` of a secret that the pipeline names (repeatable)")
 	fl.StringArrayVar(&f.configMaps, "config-map", nil, "`NAME[/KEY]=FILE|DIR|env:VAR` of a config map that the pipeline names (repeatable)")
 	fl.StringVar(&f.backend, "backend", "docker", "`NAME` of what runs the steps: docker or process")
@@ -277,7 +283,7 @@ func runOptions(f runFlags, proj *project) (dag.RunOptions, []string, error) {
 	}
 	var mounted []string
 	for _, m := range mounts {
-		o.Mounts = append(o.Mounts, dag.Mount{Source: m.Source, Target: m.Target, ReadOnly: m.ReadOnly})
+		o.Mounts = append(o.Mounts, dag.Mount{Source: m.Source, Target: m.Target, ReadOnly: m.ReadOnly, Live: m.Live})
 		mounted = append(mounted, m.Target)
 	}
 	for _, name := range sortedNames(proj.Env) {
@@ -441,7 +447,7 @@ func checkBackend(j *job, b runner.Backend, home string) error {
 }
 
 // snapshot takes the mounted sources into the artifact store, so that a save in
-// mid-run can't mix versions.
+// mid-run can't mix versions. Of a live one it takes the list of what is there.
 func (g *globals) snapshot(ctx context.Context, run *dag.Run) error {
 	store, err := g.artifacts()
 	if err != nil {
@@ -452,11 +458,13 @@ func (g *globals) snapshot(ctx context.Context, run *dag.Run) error {
 		if !m.ReadOnly {
 			continue
 		}
-		digest, _, err := store.Snapshot(ctx, m.Source, snapshotOptions(g))
-		if err != nil {
+		take := store.Snapshot
+		if m.Live {
+			take = store.Live
+		}
+		if m.Digest, _, err = take(ctx, m.Source, snapshotOptions(run.Options.Mounts, i, g.note)); err != nil {
 			return err
 		}
-		m.Digest = digest
 	}
 	return nil
 }

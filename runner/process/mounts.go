@@ -102,6 +102,8 @@ func (b *Backend) planVolumes(pl *plan, p runner.Pod, d podDir) (map[string]stri
 			if !fileName(v.Named) {
 				err = fmt.Errorf("it can't be the name of a directory")
 			}
+		case v.Live:
+			err = unsupported(fmt.Sprintf("live mount of %s", v.Host), "host processes could write to it; they see this machine's files at their own paths")
 		case v.Host != "":
 			at = filepath.Clean(v.Host)
 		case v.Tree != "":
