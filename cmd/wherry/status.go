@@ -36,11 +36,12 @@ disk. It needs no engine and changes nothing.`,
 
 // statusDocument is what status prints.
 type statusDocument struct {
-	Up      statusUp       `json:"up"`
-	Engines []statusEngine `json:"engines"` // of what runs and is watched
-	Runs    []statusRun    `json:"runs"`    // that have not ended
-	Watches []upWatch      `json:"watches"`
-	Disk    *usage         `json:"disk"` // null: nothing ran here yet
+	Up          statusUp       `json:"up"`
+	Engines     []statusEngine `json:"engines"`     // of what runs and is watched
+	Runs        []statusRun    `json:"runs"`        // that have not ended
+	Experiments []statusRun    `json:"experiments"` // that have not ended: tasks are trials
+	Watches     []upWatch      `json:"watches"`
+	Disk        *usage         `json:"disk"` // null: nothing ran here yet
 }
 
 type statusUp struct {
@@ -61,7 +62,7 @@ type statusEngine struct {
 type statusRun struct {
 	ID          string       `json:"id"`
 	Name        string       `json:"name"`
-	State       dag.State    `json:"state"`
+	State       string       `json:"state"`
 	Driver      int          `json:"driver"`      // process; 0: none, or not known
 	Up          bool         `json:"up"`          // wherry up drives it
 	Interrupted bool         `json:"interrupted"` // nobody does
@@ -78,14 +79,14 @@ type statusWait struct {
 }
 
 func (g *globals) status(ctx context.Context) error {
-	d := &statusDocument{Up: statusUp{Home: g.Home}, Engines: []statusEngine{}, Runs: []statusRun{}, Watches: []upWatch{}}
+	d := &statusDocument{Up: statusUp{Home: g.Home}, Engines: []statusEngine{}, Runs: []statusRun{}, Experiments: []statusRun{}, Watches: []upWatch{}}
 	told := g.statusOfUp(d)
 	if _, err := os.Stat(filepath.Join(g.Home, "wherry.db")); err == nil {
 		db, err := g.database(ctx)
 		if err != nil {
 			return err
 		}
-		if err := g.statusOfRuns(ctx, db, d, told); err != nil {
+		if err := g.statusOfWork(ctx, db, d, told); err != nil {
 			return err
 		}
 		if d.Disk, err = g.measure(ctx, nil); err != nil {
@@ -118,25 +119,23 @@ func (g *globals) statusOfUp(d *statusDocument) *upDocument {
 	return told
 }
 
-// statusOfRuns fills in what has not ended.
-func (g *globals) statusOfRuns(ctx context.Context, db *sqlite.DB, d *statusDocument, told *upDocument) error {
-	rows, err := db.Interrupted(ctx)
-	if err != nil || len(rows) == 0 {
+// statusOfWork fills in what has not ended.
+func (g *globals) statusOfWork(ctx context.Context, db *sqlite.DB, d *statusDocument, told *upDocument) error {
+	runs, err := db.Interrupted(ctx)
+	if err != nil {
+		return err
+	}
+	experiments, err := db.OpenExperiments(ctx)
+	if err != nil || len(runs)+len(experiments) == 0 {
 		return err
 	}
 	waits, err := g.waiting(ctx, db, d)
 	if err != nil {
 		return err
 	}
-	for _, row := range rows {
-		r := statusRun{ID: row.ID, Name: row.Name, State: row.State, Tasks: row.Tasks, Done: row.Done, Waits: []statusWait{}}
-		if r.Interrupted = !g.driven(row.ID); !r.Interrupted {
-			r.Driver, _ = g.holderPID(row.ID)
-			r.Up = d.Up.Up && r.Driver != 0 && r.Driver == d.Up.PID
-		}
-		if i := slices.IndexFunc(told.Waits, func(w upWaits) bool { return w.Run == row.ID }); i >= 0 {
-			r.Why = told.Waits[i].Why
-		}
+	for _, row := range runs {
+		r := g.statusOf(row.ID, d, told)
+		r.Name, r.State, r.Tasks, r.Done = row.Name, string(row.State), row.Tasks, row.Done
 		for _, w := range waits {
 			if w.Run == row.ID {
 				r.Waits = append(r.Waits, statusWait{Task: taskOf(ctx, db, w), Why: w.Why})
@@ -144,7 +143,25 @@ func (g *globals) statusOfRuns(ctx context.Context, db *sqlite.DB, d *statusDocu
 		}
 		d.Runs = append(d.Runs, r)
 	}
+	for _, row := range experiments {
+		e := g.statusOf(row.ID, d, told)
+		e.Name, e.State, e.Tasks, e.Done = row.Name, string(row.State), row.Trials, row.Done
+		d.Experiments = append(d.Experiments, e)
+	}
 	return nil
+}
+
+// statusOf says who drives a run or an experiment.
+func (g *globals) statusOf(id string, d *statusDocument, told *upDocument) statusRun {
+	r := statusRun{ID: id, Waits: []statusWait{}}
+	if r.Interrupted = !g.driven(id); !r.Interrupted {
+		r.Driver, _ = g.holderPID(id)
+		r.Up = d.Up.Up && r.Driver != 0 && r.Driver == d.Up.PID
+	}
+	if i := slices.IndexFunc(told.Waits, func(w upWaits) bool { return w.Run == id }); i >= 0 {
+		r.Why = told.Waits[i].Why
+	}
+	return r
 }
 
 // waiting returns what waits for room on each backend where something does.
@@ -215,7 +232,11 @@ func (g *globals) printStatus(d *statusDocument) error {
 			fmt.Fprintf(w, "the %s backend does not answer: %s\n", e.Backend, e.Error)
 		}
 	}
-	printStatusRuns(w, d)
+	if len(d.Runs)+len(d.Experiments) == 0 {
+		fmt.Fprintln(w, "no run is open")
+	}
+	printStatusRuns(w, d, "RUN", "TASKS", d.Runs)
+	printStatusRuns(w, d, "EXPERIMENT", "TRIALS", d.Experiments)
 	if len(d.Watches) > 0 {
 		fmt.Fprintln(w, "\nWATCH\tSTATE\tRUN\tWHY")
 	}
@@ -235,13 +256,13 @@ func (g *globals) printStatus(d *statusDocument) error {
 	return w.Flush()
 }
 
-func printStatusRuns(w *tabwriter.Writer, d *statusDocument) {
-	if len(d.Runs) == 0 {
-		fmt.Fprintln(w, "no run is open")
+// printStatusRuns prints runs, or experiments, that have not ended.
+func printStatusRuns(w *tabwriter.Writer, d *statusDocument, kind, parts string, list []statusRun) {
+	if len(list) == 0 {
 		return
 	}
-	fmt.Fprintln(w, "\nRUN\tNAME\tSTATE\tTASKS\tDRIVEN BY\tWHY")
-	for _, r := range d.Runs {
+	fmt.Fprintf(w, "\n%s\tNAME\tSTATE\t%s\tDRIVEN BY\tWHY\n", kind, parts)
+	for _, r := range list {
 		driver, why := fmt.Sprintf("process %d", r.Driver), r.Why
 		switch {
 		case r.Interrupted && d.Up.Up:

@@ -22,10 +22,10 @@ func newUpCmd(g *globals) *cobra.Command {
 	detach := false
 	cmd := &cobra.Command{
 		Use:   "up",
-		Short: "Stay: go on with interrupted runs, run watched files with each save",
-		Long: `Up is the long-lived process of a home. While it is up it goes on with runs that
-have lost their driver (one that is dead at once, one that hangs within 10 s), and keeps
-the watches of the wherry.yaml of this folder or of one above it: each file that watch
+		Short: "Stay: go on with what was interrupted, run watched files with each save",
+		Long: `Up is the long-lived process of a home. While it is up it goes on with runs and
+experiments that have lost their driver (one that is dead at once, one that hangs within
+10 s), and keeps the watches of the wherry.yaml of this folder or of one above it: each file that watch
 names there is run, and again with each save, as wherry run FILE --watch does. A change
 of wherry.yaml counts at once.
 

@@ -9,14 +9,13 @@ import (
 
 	"github.com/wherry-ml/wherry/dag"
 	"github.com/wherry-ml/wherry/runner"
-	"github.com/wherry-ml/wherry/sqlite"
 )
 
 // lookEvery is how often it is looked for runs that have lost their driver. A look is
 // one query of an index that holds only what has not ended.
 const lookEvery = 500 * time.Millisecond
 
-// resumer is the part of `wherry up` that goes on with interrupted runs.
+// resumer is the part of `wherry up` that goes on with interrupted runs and experiments.
 type resumer struct {
 	*server
 	kept  func(watch string) bool // a watch goes on with its runs itself
@@ -55,11 +54,7 @@ func (r *resumer) run(ctx context.Context) error {
 
 // look takes in hand what has lost its driver.
 func (r *resumer) look(ctx context.Context) {
-	db, err := r.database(ctx)
-	var rows []sqlite.RunRow
-	if err == nil {
-		rows, err = db.Interrupted(ctx)
-	}
+	list, err := r.open(ctx)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if err != nil {
@@ -70,13 +65,57 @@ func (r *resumer) look(ctx context.Context) {
 		return
 	}
 	r.failed = ""
-	for _, row := range rows {
-		if p := r.later[row.ID]; r.inHand[row.ID] || p != nil && time.Now().Before(p.until) || !r.lost(row.ID) {
+	for _, w := range list {
+		if p := r.later[w.id]; r.inHand[w.id] || p != nil && time.Now().Before(p.until) || !r.lost(w.id) {
 			continue
 		}
-		r.inHand[row.ID] = true
-		r.group.Go(func() { r.done(ctx, row.ID, r.goOn(ctx, row.ID)) })
+		r.inHand[w.id] = true
+		r.group.Go(func() { r.done(ctx, w.id, w.goOn(ctx, w.id)) })
 	}
+}
+
+// work is a run or an experiment that has not ended. Both are locked in the same way.
+type work struct {
+	id   string
+	goOn func(ctx context.Context, id string) error
+}
+
+// open lists what has not ended. The runs of trials belong to their experiments.
+func (r *resumer) open(ctx context.Context) ([]work, error) {
+	db, err := r.database(ctx)
+	if err != nil {
+		return nil, err
+	}
+	runs, err := db.Interrupted(ctx)
+	if err != nil {
+		return nil, err
+	}
+	experiments, err := db.OpenExperiments(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var list []work
+	for _, row := range runs {
+		list = append(list, work{row.ID, r.goOn})
+	}
+	for _, row := range experiments {
+		list = append(list, work{row.ID, r.goOnTuning})
+	}
+	return list, nil
+}
+
+// goOnTuning drives an experiment to its end. One that fails has ended too.
+func (r *resumer) goOnTuning(ctx context.Context, id string) error {
+	g := r.part(r.log.With("experiment", id))
+	err := g.goOnExperiment(ctx, id, 0)
+	if is[*workError](err) {
+		g.report(err)
+		err = nil
+	}
+	if err == nil && ctx.Err() == nil {
+		g.log.Info("the experiment has ended")
+	}
+	return err
 }
 
 // lost reports whether a run has no driver, or one that has not beaten for so long that
@@ -187,7 +226,7 @@ func (r *resumer) done(ctx context.Context, id string, err error) {
 	if p.why != err.Error() {
 		p.why = err.Error()
 		r.tell(id, p.why)
-		r.log.Warn("can't go on with the run now; it is tried again", "run", id, "why", p.why, "try", nextStep(err, exitFailed))
+		r.log.Warn("can't go on with it now; it is tried again", "id", id, "why", p.why, "try", nextStep(err, exitFailed))
 	}
 }
 
