@@ -102,6 +102,11 @@ func (s *server) serve(ctx context.Context) error {
 	work, end := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer end(nil)
 	defer context.AfterFunc(ctx, func() { end(dag.ErrHangup) })() // runs outlive it
+	if err := s.state.save(); err != nil {                        // it is up
+		return err
+	}
+	defer s.state.remove()
+	s.log.Info("up", "home", s.Home, "pid", os.Getpid(), "version", versionLine(), "project", s.project.File)
 	parts := s.parts()
 	failed := make(chan error, len(parts))
 	var wait sync.WaitGroup
@@ -113,14 +118,7 @@ func (s *server) serve(ctx context.Context) error {
 			}
 		})
 	}
-	if err := s.state.save(); err != nil { // says that it is up
-		failed <- err
-		end(dag.ErrHangup)
-	} else {
-		s.log.Info("up", "home", s.Home, "pid", os.Getpid(), "version", versionLine(), "project", s.project.File)
-	}
 	wait.Wait()
-	s.state.remove()
 	close(failed)
 	err := <-failed
 	s.log.Info("down: what runs goes on as it is; wherry up or wherry resume goes on with it")

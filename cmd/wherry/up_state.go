@@ -51,7 +51,7 @@ type upState struct {
 	doc     upDocument
 	watches map[string]upWatch
 	waits   map[string]string
-	written []byte // nil: it does not say yet that it is up
+	written []byte
 }
 
 func (g *globals) upStatePath() string { return filepath.Join(g.upFolder(), "state.json") }
