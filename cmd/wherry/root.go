@@ -25,7 +25,7 @@ type globals struct {
 	SharesTerminal *atomic.Bool
 	Getenv         func(string) string
 
-	Output  string // text, wide, json or yaml
+	Output  string // text, wide, json, yaml or csv
 	Quiet   bool
 	Verbose bool
 	Home    string // WHERRY_HOME, absolute
@@ -68,7 +68,10 @@ to IR YAML) and kind: Pipeline with a workflowSpec. No cluster, no account.`,
 		Version:       versionLine(),
 		SilenceUsage:  true,
 		SilenceErrors: true,
-		PersistentPreRunE: func(*cobra.Command, []string) error {
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
+			if g.Output == "csv" && cmd.Name() != "get" {
+				return &usageError{msg: "csv is for lists", mend: "wherry get … -o csv, or -o json here"}
+			}
 			return g.prepare()
 		},
 	}
@@ -77,7 +80,7 @@ to IR YAML) and kind: Pipeline with a workflowSpec. No cluster, no account.`,
 	cmd.SetOut(g.Out)
 	cmd.SetErr(g.Err)
 	f := cmd.PersistentFlags()
-	f.StringVarP(&g.Output, "output", "o", "text", "`FORMAT` of the result on stdout: text, wide, json or yaml")
+	f.StringVarP(&g.Output, "output", "o", "text", "`FORMAT` of the result on stdout: text, wide, json or yaml; of lists also csv")
 	f.BoolVarP(&g.Quiet, "quiet", "q", false, "no progress on stderr")
 	f.BoolVar(&g.Verbose, "verbose", false, "say more on stderr")
 	cmd.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
@@ -110,8 +113,8 @@ func usageArgs(check cobra.PositionalArgs) cobra.PositionalArgs {
 
 // prepare checks the shared flags and finds WHERRY_HOME. It creates nothing.
 func (g *globals) prepare() error {
-	if formats := []string{"text", "wide", "json", "yaml"}; !slices.Contains(formats, g.Output) {
-		return &usageError{msg: fmt.Sprintf("unknown output format %q", g.Output), mend: "-o text, wide, json or yaml"}
+	if formats := []string{"text", "wide", "json", "yaml", "csv"}; !slices.Contains(formats, g.Output) {
+		return &usageError{msg: fmt.Sprintf("unknown output format %q", g.Output), mend: "-o text, wide, json or yaml; of lists also csv"}
 	}
 	home, err := findHome(g.Getenv)
 	g.Home = home

@@ -17,22 +17,24 @@ import (
 )
 
 type tuneFlags struct {
-	run       runFlags
-	trial     string
-	space     []string
-	minimize  []string
-	maximize  []string
-	goal      float64
-	hasGoal   bool
-	metrics   []string
-	algorithm string
-	settings  []string
-	stopping  string
-	maxTrials int
-	parallel  int
-	maxFailed int
-	seed      uint64
-	resume    bool
+	run         runFlags
+	trial       string
+	space       []string
+	minimize    []string
+	maximize    []string
+	goal        float64
+	hasGoal     bool
+	metrics     []string
+	algorithm   string
+	settings    []string
+	stopping    string
+	constraints []string
+	warm        []string
+	maxTrials   int
+	parallel    int
+	maxFailed   int
+	seed        uint64
+	resume      bool
 }
 
 func newTuneCmd(g *globals) *cobra.Command {
@@ -49,6 +51,7 @@ pipeline that wherry run takes, with -s for each parameter that is searched:
   depth=int(2,12)          a whole number; logint(16,1024)
   units=discrete(32,64,96) one of some numbers
   kind=choice(rf,gb)       one of some words
+  gamma=log(1e-3,1) if kind=rf   only while another has that value (a|b: or that)
 
 A pipeline's metric is an output parameter, a value of a Metrics artifact, or a line
 name=value or "name: value" that a step prints. Each trial is a run: logs, diff, lineage
@@ -72,6 +75,8 @@ and rerun know it by its name. What a kill left behind, --resume goes on with.`,
 	fl.StringArrayVar(&f.maximize, "maximize", nil, "`METRIC` to make large (repeatable)")
 	fl.Float64Var(&f.goal, "goal", 0, "`VALUE` of the objective at which to stop")
 	fl.StringArrayVar(&f.metrics, "metric", nil, "further `METRIC` to keep (repeatable)")
+	fl.StringArrayVar(&f.constraints, "constraint", nil, "`CONDITION` in CEL that a trial keeps: over parameters it is never tried otherwise, over metrics it can't be the best (repeatable)")
+	fl.StringArrayVar(&f.warm, "warm-start", nil, "`EXPERIMENT` whose trials count as known (repeatable)")
 	fl.StringVar(&f.algorithm, "algorithm", "auto", "`NAME` of the algorithm: "+strings.Join(suggest.Names(), ", "))
 	fl.StringArrayVar(&f.settings, "setting", nil, "`NAME=VALUE` of the algorithm (repeatable)")
 	fl.StringVar(&f.stopping, "early-stopping", "", "`NAME` of what stops trials early: medianstop or asha")
@@ -99,6 +104,9 @@ and rerun know it by its name. What a kill left behind, --resume goes on with.`,
 // tune prepares an experiment, or finds the one to go on with, and drives it.
 func (g *globals) tune(ctx context.Context, f tuneFlags, changed func(string) bool) error {
 	e, job, err := g.prepareExperiment(ctx, f, changed)
+	if err == nil {
+		err = g.warmStart(ctx, e, f.warm)
+	}
 	if err != nil {
 		return err
 	}
@@ -146,7 +154,7 @@ func (g *globals) tune(ctx context.Context, f tuneFlags, changed func(string) bo
 func (g *globals) driveExperiment(ctx context.Context, e *tuner.Experiment, trials []*tuner.Trial, r *trialRunner, lock *runLock) error {
 	p := newTuneProgress(g, e, trials)
 	r.note = p.note
-	c := &tuner.Controller{Store: r.db, Runner: r, Observe: p.observe, Beat: lock.beat, Feasible: feasible}
+	c := &tuner.Controller{Store: r.db, Runner: r, Observe: p.observe, Beat: lock.beat}
 	ctx, stop := withHangup(ctx)
 	defer stop()
 	e, trials, err := c.Drive(ctx, e.ID)
@@ -223,7 +231,7 @@ func (g *globals) prepareExperiment(ctx context.Context, f tuneFlags, changed fu
 	}
 	e := &tuner.Experiment{
 		ID: newID(), Name: f.run.name, File: job.pipeline.File, Algorithm: tuner.Algorithm{Name: f.algorithm},
-		Parameters: parameters, Additional: f.metrics, Parallel: f.parallel, MaxTrials: f.maxTrials, MaxFailed: &f.maxFailed,
+		Parameters: parameters, Additional: f.metrics, Constraints: f.constraints, Parallel: f.parallel, MaxTrials: f.maxTrials, MaxFailed: &f.maxFailed,
 		Seed: f.seed, ResumePolicy: tuner.ResumeLongRunning, Collector: tuner.Collector{Kind: tuner.Outputs},
 		State: tuner.Created, Created: time.Now(),
 	}
@@ -257,11 +265,36 @@ func (g *globals) prepareExperiment(ctx context.Context, f tuneFlags, changed fu
 	return e, job, checkExperiment(e)
 }
 
+// warmStart finds the experiments whose trials count as known.
+func (g *globals) warmStart(ctx context.Context, e *tuner.Experiment, refs []string) error {
+	for _, ref := range refs {
+		db, err := g.database(ctx)
+		if err != nil {
+			return err
+		}
+		row, err := db.FindExperiment(ctx, ref)
+		if err != nil {
+			return err
+		}
+		from, trials, _, err := db.LoadExperiment(ctx, row.ID, false)
+		if err != nil {
+			return err
+		}
+		n := len(e.Warm(from, trials))
+		if n == 0 {
+			return &usageError{msg: fmt.Sprintf("no trial of experiment %s fits: its parameters, their ranges or its metric are others", row.Name), mend: "wherry describe " + row.ID}
+		}
+		g.note(fmt.Sprintf("note: %d of %d trials of %s count as known", n, len(trials), row.Name))
+		e.WarmFrom = append(e.WarmFrom, row.ID)
+	}
+	return checkExperiment(e)
+}
+
 // parseSpace reads the -s flags.
 func parseSpace(list []string) ([]tuner.Parameter, error) {
 	var out []tuner.Parameter
 	for _, text := range list {
-		p, err := tuner.ParseParameter(text)
+		p, err := tuner.ParseParameter(text, out)
 		if err != nil {
 			return nil, &usageError{msg: "-s " + err.Error(), mend: "-s 'lr=log(1e-4,1e-1)', see wherry tune --help"}
 		}
@@ -287,11 +320,12 @@ func checkExperiment(e *tuner.Experiment) error {
 		return &usageError{msg: err.Error(), mend: "wherry tune --help"}
 	case e.Parallel < 1:
 		return &usageError{msg: "--parallel must be 1 or more"}
+	case e.CheckConstraints() != nil:
+		return &usageError{msg: e.CheckConstraints().Error(), mend: "--constraint 'lr * 10.0 < dropout', in CEL"}
+	case len(e.WarmFrom) > 0 && e.CheckWarm() != nil:
+		return &usageError{msg: e.CheckWarm().Error(), mend: "--algorithm tpe"}
 	case e.MaxTrials < 0:
 		return &usageError{msg: "--max-trials must be 0 or more"}
 	}
 	return nil
 }
-
-// feasible compiles an experiment's constraints.
-func feasible(e *tuner.Experiment) (func(suggest.Point) bool, error) { return nil, nil }
