@@ -57,6 +57,27 @@ func (o *offered) over() bool {
 // outdatedGrace is how long a step that nobody waits for any more has to end by itself.
 const outdatedGrace = 2 * time.Second
 
+// makeWay is giveWay for what asks for it, once what an earlier driver left running has
+// been taken up: else it could not be offered.
+func (d *drive) makeWay() {
+	r := d.asksWay
+	if r == nil || !d.canceled && d.adopting() {
+		return
+	}
+	d.asksWay = nil
+	d.giveWay(r)
+}
+
+// adopting reports whether a step that runs has not been taken up yet.
+func (d *drive) adopting() bool {
+	for _, n := range d.byID {
+		if n.begun && !n.live && n.phase == phaseResolving && n.exec.State == Running {
+			return true
+		}
+	}
+	return false
+}
+
 // giveWay offers what runs to a newer run, and ends everything else as cancel does.
 func (d *drive) giveWay(r *Replacement) {
 	defer r.once.Do(func() { close(r.ready) })
@@ -111,8 +132,10 @@ func (d *drive) endOffers() {
 			close(n.offer.ended)
 		}
 	}
-	if r := d.givesWay; r != nil {
-		r.once.Do(func() { close(r.ready) })
+	for _, r := range []*Replacement{d.givesWay, d.asksWay} {
+		if r != nil {
+			r.once.Do(func() { close(r.ready) })
+		}
 	}
 }
 

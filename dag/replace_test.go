@@ -2,6 +2,7 @@ package dag
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -106,6 +107,31 @@ func TestReplaceKeepsWhatIsWanted(t *testing.T) {
 		if took := time.Since(start); took > 20500*time.Millisecond {
 			t.Errorf("it took %s, want 20 s: a goes on, c after it", took)
 		}
+	})
+}
+
+// So it does where the older run was taken up from a driver that is gone, and is to give
+// way before it has found the images of what runs.
+func TestReplaceTakenUp(t *testing.T) {
+	replay(t, func(r *relay) {
+		ctx, hangup := context.WithCancelCause(r.ctx)
+		r.create("r1", versions("a b", ""))
+		time.AfterFunc(5*time.Second, func() { hangup(ErrHangup) })
+		if _, _, err := r.driveCtx(ctx, "r1"); !errors.Is(err, ErrHangup) {
+			t.Fatal(err)
+		}
+		r.backend.pull = 100 * time.Millisecond
+		d := r.driver("r1")
+		r.replace = make(chan *Replacement, 1)
+		d.Observe, d.Replace = nil, r.replace
+		r.done.Go(func() {
+			if _, _, err := d.Drive(r.ctx, "r1"); err != nil {
+				t.Errorf("r1: %v", err)
+			}
+		})
+		r.next("r2", versions("a b", "2", "b"))
+		r.expect("r1", "CANCELED: a SUCCEEDED b CANCELED")
+		r.expect("r2", "SUCCEEDED: a cached b SUCCEEDED")
 	})
 }
 
