@@ -234,6 +234,7 @@ func TestReplaceReads(t *testing.T) {
 						run.Options.Mounts = []Mount{{Source: "/src", Target: "/app", ReadOnly: true, Digest: tree}}
 					}
 				}
+				start := time.Now()
 				r.next("r1", versions("a", ""), mount("t1"))
 				time.Sleep(5 * time.Second)
 				r.next("r2", versions("a", ""), mount("t2"))
@@ -242,6 +243,9 @@ func TestReplaceReads(t *testing.T) {
 				store.opened = c.later
 				store.mu.Unlock()
 				r.expect("r2", c.want)
+				if took := time.Since(start); took > 18*time.Second {
+					t.Errorf("it took %s: an outdated step was waited for to its end", took)
+				}
 			})
 		})
 	}
