@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/wherry-ml/wherry/artifact"
+	"github.com/wherry-ml/wherry/filetree"
 )
 
 // planBundles lists what is in the folder of loaded bundles: what a killed load has left
@@ -53,7 +54,7 @@ func (c *garbage) planBundles(ctx context.Context, p *gcPlan) error {
 			if why, err := c.judgeBundle(ctx, path, nil, since); err != nil || why == "" {
 				return false, err
 			}
-			return true, artifact.RemoveAll(path)
+			return true, filetree.RemoveAll(path)
 		}})
 	}
 	return nil

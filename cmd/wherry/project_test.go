@@ -135,6 +135,7 @@ func TestProjectErrors(t *testing.T) {
 		{"backend", "watch: [{file: a.yaml, backend: doker}]", "1:33", `unknown backend "doker"`, "docker or process"},
 		{"network", "watch: [{file: a.yaml, network: off}]", "1:33", `unknown network mode "off"`, "none"},
 		{"parallel", "watch: [{file: a.yaml, maxParallel: -1}]", "1:37", "must be 0 or more", ""},
+		{"name", "watch: [{file: a.yaml, name: a/b}]", "1:30", `name "a/b" has a slash`, ""},
 		{"both caches", "watch: [{file: a.yaml, cache: true, noCache: true}]", "1:46", "exclude each other", ""},
 		{"pipeline of no .py", "watch: [{file: a.yaml, pipeline: p}]", "1:9", "chooses from a .py file", ""},
 		{"mount in watch", "watch: [{file: a.yaml, mounts: [{}]}]", "1:33", "a mount is text", ""},

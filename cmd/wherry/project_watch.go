@@ -118,6 +118,9 @@ func (e *watchEntry) complete(f *source.File, base string) error {
 	case e.Cache && e.NoCache.All:
 		return f.Errorf(e.posOf("noCache"), "watch: cache and noCache exclude each other")
 	}
+	if err := checkRunName(e.Name); err != nil {
+		return f.Errorf(e.posOf("name"), "watch: %s", strings.TrimPrefix(err.Error(), "--"))
+	}
 	if err := e.flags.python.check(e.File); err != nil {
 		return f.Errorf(e.At, "watch: %v", err)
 	}

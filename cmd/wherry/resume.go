@@ -77,8 +77,10 @@ func (g *globals) takeUp(ctx context.Context, run *dag.Run, executions []*dag.Ex
 func (g *globals) drive(ctx context.Context, driver *dag.Driver, lock *runLock, id string, p *progress) error {
 	p.await(driver.Backend.Logs)
 	driver.Beat = lock.beat
+	asBefore := goOnUnread()
 	run, executions, err := driver.Drive(ctx, id)
 	p.close(err == nil)
+	asBefore()
 	if is[*dag.TakenOverError](err) {
 		return err
 	}

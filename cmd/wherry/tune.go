@@ -18,6 +18,8 @@ import (
 
 type tuneFlags struct {
 	run         runFlags
+	command     []string // in place of a file
+	image       string   // that it runs in
 	trial       string
 	space       []string
 	minimize    []string
@@ -40,8 +42,8 @@ type tuneFlags struct {
 func newTuneCmd(g *globals) *cobra.Command {
 	var f tuneFlags
 	cmd := &cobra.Command{
-		Use:   "tune FILE",
-		Short: "Search for the best parameters of a pipeline or a job",
+		Use:   "tune FILE | tune -s … [--image NAME] -- COMMAND",
+		Short: "Search for the best parameters of a pipeline, a job or a command",
 		Long: `Tune runs trials: the same pipeline or job with parameters that an algorithm chooses
 by what earlier trials have measured. FILE is a Katib Experiment, a Suggestion, or any
 pipeline that wherry run takes, with -s for each parameter that is searched:
@@ -53,22 +55,33 @@ pipeline that wherry run takes, with -s for each parameter that is searched:
   kind=choice(rf,gb)       one of some words
   gamma=log(1e-3,1) if kind=rf   only while another has that value (a|b: or that)
 
+After -- comes a command instead of a file, in which {lr} stands for a parameter's value.
+
 A pipeline's metric is an output parameter, a value of a Metrics artifact, or a line
 name=value or "name: value" that a step prints. Each trial is a run: logs, diff, lineage
 and rerun know it by its name. What a kill left behind, --resume goes on with.`,
 		Example: `  wherry tune experiment.yaml
   wherry tune pipeline.yaml -s 'lr=log(1e-4,1e-1)' -s 'depth=int(2,12)' -s 'kind=choice(rf,gb)' \
       --maximize accuracy --max-trials 50 --parallel 4
+  wherry tune -s 'lr=log(1e-4,1e-1)' --minimize loss --backend process -- python3 train.py --lr={lr}
   wherry tune experiment.yaml --resume --max-trials 100
   wherry get trials last; wherry describe experiment/last`,
-		Args: cobra.ExactArgs(1),
+		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			f.run.file = args[0]
+			switch dash := cmd.ArgsLenAtDash(); {
+			case dash == 0:
+				f.command = args
+			case len(args) > 1:
+				return &usageError{msg: fmt.Sprintf("one FILE, not %d", len(args)), mend: "wherry tune -s … -- COMMAND runs a command; quotes around each -s"}
+			default:
+				f.run.file = args[0]
+			}
 			f.hasGoal = cmd.Flags().Changed("goal")
 			return g.tune(cmd.Context(), f, cmd.Flags().Changed)
 		},
 	}
 	fl := cmd.Flags()
+	fl.StringVar(&f.image, "image", "", "`NAME` of the image that a command after -- runs in")
 	fl.StringVar(&f.trial, "trial", "", "`FILE` that a trial runs, for a Suggestion that names none")
 	fl.StringArrayVarP(&f.space, "space", "s", nil, "`NAME=KIND(…)` of a parameter to search (repeatable)")
 	fl.StringArrayVar(&f.minimize, "minimize", nil, "`METRIC` to make small (repeatable: several objectives)")
@@ -157,8 +170,10 @@ func (g *globals) driveExperiment(ctx context.Context, e *tuner.Experiment, tria
 	c := &tuner.Controller{Store: r.db, Runner: r, Observe: p.observe, Beat: lock.beat}
 	ctx, stop := withHangup(ctx)
 	defer stop()
+	asBefore := goOnUnread()
 	e, trials, err := c.Drive(ctx, e.ID)
 	p.close()
+	asBefore()
 	if err != nil {
 		return &experimentError{e: e, err: err}
 	}
@@ -198,12 +213,14 @@ func (x *experimentError) Hint() string {
 
 // prepareExperiment reads and checks everything that an experiment is made of.
 func (g *globals) prepareExperiment(ctx context.Context, f tuneFlags, changed func(string) bool) (*tuner.Experiment, *job, error) {
-	k, err := sniffKatib(f.run.file)
-	if err != nil {
-		return nil, nil, err
-	}
-	if k != nil {
-		return g.prepareKatib(ctx, k, f, changed)
+	if f.command == nil {
+		k, err := sniffKatib(f.run.file)
+		if err != nil {
+			return nil, nil, err
+		}
+		if k != nil {
+			return g.prepareKatib(ctx, k, f, changed)
+		}
 	}
 	parameters, err := parseSpace(f.space)
 	if err != nil {
@@ -224,6 +241,11 @@ func (g *globals) prepareExperiment(ctx context.Context, f tuneFlags, changed fu
 			return nil, nil, &usageError{msg: fmt.Sprintf("parameter %q is given by -p and searched by -s", p.Name), mend: "leave out one of them"}
 		}
 		run.params = append(run.params, p.Name+"="+p.Format(p.Round(p.Min))) // stands in: Bind checks it
+	}
+	if f.command != nil {
+		if run.loaded, err = commandPipeline(f.command, parameters, &run, f.image); err != nil {
+			return nil, nil, err
+		}
 	}
 	job, err := g.prepareRun(ctx, run)
 	if err != nil {

@@ -96,6 +96,7 @@ func (g *globals) up(ctx context.Context, detach bool) error {
 
 // serve does all parts until ctx ends, or one of them fails.
 func (s *server) serve(ctx context.Context) error {
+	defer goOnUnread()() // its log may be piped to one who ends
 	s.log = slog.New(slog.NewTextHandler(s.Err, nil))
 	s.said = &sync.Map{}
 	s.state = newUpState(s.globals, s.project.File)

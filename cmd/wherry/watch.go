@@ -67,6 +67,7 @@ func (g *globals) watchPipeline(ctx context.Context, f runFlags) error {
 		_, err = g.prepareRun(ctx, f) // what it says of a missing file
 		return err
 	}
+	defer goOnUnread()()
 	g.said = &sync.Map{}
 	s := newWatching(ctx, g, f)
 	defer s.w.Close()
