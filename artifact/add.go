@@ -189,12 +189,17 @@ func (s *Store) put(ctx context.Context, o *object, place placeFunc) error {
 	if err := stageObject(ctx, st, o, place); err != nil {
 		return err
 	}
+	return s.putStaged(ctx, st, o)
+}
+
+// putStaged makes what was staged an object of the store.
+func (s *Store) putStaged(ctx context.Context, st *stage, o *object) error {
 	s.reached("staged")
 	if err := syncStage(st, o); err != nil {
 		return err
 	}
 	s.reached("synced")
-	err = s.commit(ctx, st, o)
+	err := s.commit(ctx, st, o)
 	if err == nil {
 		s.sealNew(ctx, o.sum)
 	}
