@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -74,7 +75,36 @@ to IR YAML) and kind: Pipeline with a workflowSpec. No cluster, no account.`,
 	for _, c := range cmd.Commands() {
 		c.Args = usageArgs(c.Args)
 	}
+	strictBuiltins(cmd)
 	return cmd
+}
+
+// strictBuiltins makes wrong usage of what cobra's own commands are content with: a
+// completion for a shell that is not known, help on a command that there is not.
+func strictBuiltins(root *cobra.Command) {
+	root.InitDefaultCompletionCmd("bash")
+	root.InitDefaultHelpCmd()
+	for _, c := range root.Commands() {
+		switch c.Name() {
+		case "completion":
+			c.Args = cobra.ArbitraryArgs
+			c.RunE = func(c *cobra.Command, args []string) error {
+				if len(args) == 0 {
+					return c.Help()
+				}
+				return &usageError{msg: fmt.Sprintf("there is no completion for %q", args[0]), mend: "wherry completion bash, fish, powershell or zsh"}
+			}
+		case "help":
+			c.Run, c.RunE = nil, func(_ *cobra.Command, args []string) error {
+				of, rest, err := root.Find(args)
+				if err != nil || len(rest) > 0 {
+					return &usageError{msg: fmt.Sprintf("there is no command %q", strings.Join(args, " ")), mend: "wherry --help lists them"}
+				}
+				of.InitDefaultHelpFlag()
+				return of.Help()
+			}
+		}
+	}
 }
 
 // usageArgs makes a wrong number of arguments wrong usage.

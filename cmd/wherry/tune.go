@@ -169,8 +169,10 @@ func (g *globals) driveExperiment(ctx context.Context, e *tuner.Experiment, tria
 	c := &tuner.Controller{Store: r.db, Runner: r, Observe: p.observe, Beat: lock.beat}
 	ctx, stop := withHangup(ctx)
 	defer stop()
+	asBefore := goOnUnread()
 	e, trials, err := c.Drive(ctx, e.ID)
 	p.close()
+	asBefore()
 	if err != nil {
 		return &experimentError{e: e, err: err}
 	}
