@@ -158,7 +158,7 @@ func (d *drive) loop() error {
 			f()
 			d.drain()
 		case <-flush.C:
-			if err := d.commit(); err != nil && d.fatal == nil {
+			if err := errors.Join(d.takeReports(), d.commit()); err != nil && d.fatal == nil {
 				d.fatal = err
 			}
 		case <-beat.C:
@@ -353,10 +353,15 @@ func (d *drive) measured(t *Trial, o Observed) {
 
 // finish records how a trial ended.
 func (d *drive) finish(t *Trial, cause error, o Outcome, err error) {
+	unread := d.takeReports() // they may be all that is known of it
 	d.live[t.Number](nil)
 	delete(d.live, t.Number)
 	d.waiting = false
 	if errors.Is(cause, ErrLeave) {
+		return
+	}
+	if unread != nil {
+		d.fatal = cmp.Or(d.fatal, unread)
 		return
 	}
 	if err != nil && cause == nil {
