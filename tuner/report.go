@@ -1,54 +1,35 @@
 package tuner
 
-import (
-	"context"
-	"fmt"
+import "github.com/wherry-ml/wherry/tuner/suggest"
 
-	"github.com/wherry-ml/wherry/tuner/metrics"
-)
-
-// ReportStream is the stream of what somebody else observed of a trial.
-const ReportStream = "report"
-
-// Reports is a Store that also takes in what somebody else observed of a trial, in
-// another process perhaps. Where the collector is Push or None, a Controller looks
-// there for what is new.
-type Reports interface {
-	// Report adds observations to a trial that runs. It is a *ReportError where the
-	// trial has ended, or the experiment has no such metric.
-	Report(ctx context.Context, experiment string, trial int, list []metrics.Observation) error
-	// Reported returns what was reported of the trials that run.
-	Reported(ctx context.Context, experiment string) ([]Observed, error)
-}
-
-// ReportError says why a report can't be taken.
-type ReportError struct {
-	Trial string
-	Msg   string
-}
-
-func (e *ReportError) Error() string { return fmt.Sprintf("report of trial %s: %s", e.Trial, e.Msg) }
-
-// pushed reports whether metrics come by reports alone.
-func (e *Experiment) pushed() bool {
-	return e.Collector.Kind == Push || e.Collector.Kind == NoCollector
-}
-
-// takeReports takes in what was reported since the last look. An error comes again
-// with the next.
-func (d *drive) takeReports() error {
-	store, ok := d.Store.(Reports)
-	if !ok || !d.e.pushed() {
+// Importance is the share that each parameter has in how good a trial is, in the order
+// of e.Parameters; they add up to 1. Nil where there are too few trials to say.
+func Importance(e *Experiment, trials []*Trial) []float64 {
+	shares, err := suggest.Importance(e.Space(nil), records(e, trials))
+	if err != nil {
 		return nil
 	}
-	list, err := store.Reported(context.WithoutCancel(d.ctx), d.e.ID)
-	if err != nil {
-		return err
+	return shares
+}
+
+// Pareto are the trials of an experiment with several objectives that no other trial
+// is better than in one objective and as good in all; nil with one objective.
+func Pareto(e *Experiment, trials []*Trial) []*Trial {
+	if len(e.Objectives) < 2 {
+		return nil
 	}
-	for _, o := range list {
-		if d.live[o.Trial] != nil {
-			d.measured(d.trials[o.Trial], o)
-		}
+	var out []*Trial
+	for _, i := range suggest.ParetoFront(records(e, trials)) {
+		out = append(out, trials[i])
 	}
-	return nil
+	return out
+}
+
+func records(e *Experiment, trials []*Trial) []suggest.Trial {
+	constraints, _ := e.compile() // who made the experiment has seen that they can be read
+	var out []suggest.Trial
+	for _, t := range trials {
+		out = append(out, t.record(e, constraints, 0))
+	}
+	return out
 }
