@@ -97,6 +97,9 @@ func (n *snapshot) lookAgain(e *entry) error {
 }
 
 func (n *snapshot) ingestFile(ctx context.Context, e *entry) (err error) {
+	if e.hollow {
+		return n.ingestText(e, nil)
+	}
 	last, certain, ok := n.known.known(e)
 	if certain {
 		e.sum = last
@@ -129,20 +132,16 @@ func (n *snapshot) ingestSmall(e *entry) error {
 	if err != nil {
 		return err
 	}
+	return n.ingestText(e, data)
+}
+
+// ingestText writes a copy of what e holds, if it is new.
+func (n *snapshot) ingestText(e *entry, data []byte) error {
 	e.sum = sha256.Sum256(data)
 	if n.shared(e) || !n.claim(e) {
 		return nil
 	}
-	blob := blobName(e)
-	out, err := create(n.staged[e.sum[0]>>4], blob)
-	if err != nil {
-		return err
-	}
-	defer out.Close()
-	if _, err := out.Write(data); err != nil {
-		return err
-	}
-	return errors.Join(out.Chmod(modeOf(e.kind)), out.Close())
+	return placeText(data, e.kind, n.staged[e.sum[0]>>4], blobName(e))
 }
 
 // readSmall reads the file e below root, as it was seen, into buf.
@@ -219,6 +218,9 @@ func (n *snapshot) placeBlob(ctx context.Context, e *entry, dst *os.File, name s
 		return err
 	}
 	n.direct.Add(1)
+	if e.hollow {
+		return placeText(nil, e.kind, dst, name)
+	}
 	return placeCopy(n.root)(ctx, e, dst, name)
 }
 

@@ -43,6 +43,7 @@ type entry struct {
 	sum    sum    // of a file's content, once hashed
 	target string // of a link
 	stat   stat
+	hollow bool // a file without content, whatever lies there
 }
 
 func (e *entry) isFile() bool { return e.kind == kindFile || e.kind == kindExec }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -22,14 +23,27 @@ type SnapshotOptions struct {
 	// Skip says what else is left out: rel is relative to the source, with slashes.
 	// May be nil.
 	Skip func(rel string, dir bool) bool
+	// Hollow are paths below the source, relative and with slashes, where something
+	// else is mounted: of a folder what is in it does not count, of a file its content.
+	Hollow []string
 }
+
+// leaves reports whether what is at rel does not count at all.
+func (o *SnapshotOptions) leaves(rel string, kind byte) bool {
+	return o.Skip != nil && o.Skip(rel, kind == kindDir) ||
+		kind == kindDir && path.Base(rel) == "__pycache__" || kind != kindDir && strings.HasSuffix(rel, ".pyc")
+}
+
+// hollow reports whether only the place of what is at rel counts.
+func (o *SnapshotOptions) hollow(rel string) bool { return slices.Contains(o.Hollow, rel) }
 
 // Snapshot stores the folder or file at source as it is now, and returns the
 // digest and how many files it has. Each file is copied (its blocks shared where
 // the file system can), never linked; files that have not changed since the last
 // snapshot of the same source are neither read nor copied, since the object of a
 // folder is a tree of hard links to what snapshots share. __pycache__ and *.pyc
-// are left out, and so is the store itself. Symbolic links are kept as they are.
+// are left out, and so are the store itself and what o says. Symbolic links are kept
+// as they are.
 //
 // The digest is that of Add, but for an executable file as source it also
 // depends on its being executable.
@@ -37,7 +51,7 @@ func (s *Store) Snapshot(ctx context.Context, source string, o SnapshotOptions) 
 	if o.Note == nil {
 		o.Note = func(string) {}
 	}
-	n := snapshot{store: s, note: o.Note, leaves: o.Skip}
+	n := snapshot{store: s, note: o.Note, o: o}
 	// What is saved in the meantime is no reason to give up.
 	for i := range 5 {
 		if err = n.take(ctx, source, i > 0); err == nil {
@@ -60,8 +74,8 @@ func (s *Store) Snapshot(ctx context.Context, source string, o SnapshotOptions) 
 type snapshot struct {
 	store   *Store
 	note    func(string)
-	leaves  func(rel string, dir bool) bool // out; nil: nothing but what skip names
-	source  string                          // physical
+	o       SnapshotOptions
+	source  string // physical
 	root    *os.Root
 	object  *object
 	st      *stage
@@ -155,6 +169,7 @@ func (n *snapshot) look(ctx context.Context, source string) (err error) {
 		if n.object.entries, err = walk(ctx, n.root, n.skip()); err != nil {
 			n.root.Close()
 		}
+		n.empty()
 	case n.object.isFile():
 		n.object.entries = []entry{{path: filepath.Base(n.source), kind: n.object.kind, stat: st}}
 		n.root, err = os.OpenRoot(filepath.Dir(n.source))
@@ -162,6 +177,16 @@ func (n *snapshot) look(ctx context.Context, source string) (err error) {
 		err = &SpecialFileError{Path: n.source, Mode: st.mode}
 	}
 	return err
+}
+
+// empty makes files empty of which only the place counts. They have no inode, so that
+// nothing is remembered of their content.
+func (n *snapshot) empty() {
+	for i := range n.object.entries {
+		if e := &n.object.entries[i]; e.isFile() && n.o.hollow(e.path) {
+			e.hollow, e.stat = true, stat{mode: e.stat.mode}
+		}
+	}
 }
 
 func (n *snapshot) skip() skipFunc {
@@ -175,13 +200,14 @@ func (n *snapshot) skip() skipFunc {
 		case kind == kindDir && st.dev == home.dev && st.ino == home.ino:
 			n.note(fmt.Sprintf("%s was left out: it is WHERRY_HOME", filepath.Join(n.source, rel)))
 			return true, nil
-		case n.leaves != nil && n.leaves(rel, kind == kindDir):
+		case n.o.leaves(rel, kind):
 			return true, nil
+		case kind == kindDir && n.o.hollow(rel):
+			return false, fs.SkipDir
 		case kind == kindLink:
 			n.noteLink(rel)
 		}
-		return kind == kindDir && path.Base(rel) == "__pycache__" ||
-			kind != kindDir && strings.HasSuffix(rel, ".pyc"), nil
+		return false, nil
 	}
 }
 

@@ -38,26 +38,45 @@ func (s *Store) View(ctx context.Context, digest, at string) (*View, error) {
 	if len(entries) > maxView {
 		return nil, fmt.Errorf("%w: it has %d entries", ErrNoView, len(entries))
 	}
-	if err := s.linkTree(ctx, src, at, entries); err != nil {
+	dirs, err := makeDirs(at, entries)
+	if err != nil {
 		return nil, fmt.Errorf("make %s: %w", at, s.noSpace(err, "making "+at, 0))
+	}
+	v, err := watchOpens(at, dirs) // first: where there are too few watches no file is linked
+	if err != nil {
+		return nil, err
+	}
+	if err := linkFiles(ctx, src, at, entries); err != nil {
+		v.Opened()
+		return nil, fmt.Errorf("make %s: %w", at, s.noSpace(err, "making "+at, 0))
+	}
+	return v, nil
+}
+
+// makeDirs makes at and the directories in it, and returns these.
+func makeDirs(at string, entries []entry) ([]string, error) {
+	if err := os.MkdirAll(filepath.Dir(at), 0o755); err != nil {
+		return nil, err
+	}
+	if err := os.Mkdir(at, 0o755); err != nil {
+		return nil, err
 	}
 	dirs := []string{"."}
 	for i := range entries {
-		if entries[i].kind == kindDir {
-			dirs = append(dirs, entries[i].path)
+		if entries[i].kind != kindDir {
+			continue
 		}
+		if err := os.Mkdir(filepath.Join(at, filepath.FromSlash(entries[i].path)), 0o755); err != nil {
+			return nil, err
+		}
+		dirs = append(dirs, entries[i].path)
 	}
-	return watchOpens(at, dirs)
+	return dirs, nil
 }
 
-// linkTree makes directories, links to files, and symbolic links.
-func (s *Store) linkTree(ctx context.Context, src, at string, entries []entry) error {
-	if err := os.MkdirAll(filepath.Dir(at), 0o755); err != nil {
-		return err
-	}
-	if err := os.Mkdir(at, 0o755); err != nil {
-		return err
-	}
+// linkFiles makes links to files, and symbolic links. A file that has to be copied
+// counts as opened.
+func linkFiles(ctx context.Context, src, at string, entries []entry) error {
 	for i := range entries {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
@@ -67,7 +86,6 @@ func (s *Store) linkTree(ctx context.Context, src, at string, entries []entry) e
 		var err error
 		switch e.kind {
 		case kindDir:
-			err = os.Mkdir(to, 0o755)
 		case kindLink:
 			err = os.Symlink(e.target, to)
 		default:

@@ -29,14 +29,14 @@ type View struct {
 func watchOpens(at string, dirs []string) (*View, error) {
 	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrNoView, err)
+		return nil, noWatches(err)
 	}
 	v := &View{file: os.NewFile(uintptr(fd), "inotify"), dirs: map[int32]string{}, seen: map[string]bool{}, ended: make(chan struct{})}
 	for _, dir := range dirs {
 		wd, err := unix.InotifyAddWatch(fd, path.Join(at, dir), unix.IN_OPEN|unix.IN_ONLYDIR)
 		if err != nil {
 			v.file.Close()
-			return nil, fmt.Errorf("%w: watch %s: %w", ErrNoView, dir, err)
+			return nil, noWatches(err)
 		}
 		v.dirs[int32(wd)] = dir
 	}
@@ -53,6 +53,23 @@ func watchOpens(at string, dirs []string) (*View, error) {
 		}
 	}()
 	return v, nil
+}
+
+// noWatches says why opens can't be watched, in the same words for each step.
+func noWatches(err error) error {
+	limit := "max_user_watches"
+	switch {
+	case errors.Is(err, unix.EMFILE), errors.Is(err, unix.ENFILE):
+		limit = "max_user_instances"
+	case !errors.Is(err, unix.ENOSPC):
+		return fmt.Errorf("%w: %w", ErrNoView, err)
+	}
+	text, n := "", 0
+	if now, err := os.ReadFile("/proc/sys/fs/inotify/" + limit); err == nil {
+		_, _ = fmt.Sscan(string(now), &n)
+		text = fmt.Sprintf("; try: sudo sysctl fs.inotify.%s=%d", limit, max(4*n, 1024))
+	}
+	return fmt.Errorf("%w: the system has no more file watches to give%s", ErrNoView, text)
 }
 
 // take reads events as inotify(7) lays them out.

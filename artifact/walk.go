@@ -12,7 +12,8 @@ import (
 )
 
 // skipFunc reports whether a walk leaves an entry out; it may return an error
-// that ends the walk. A kind of 0 is a special file.
+// that ends the walk, or fs.SkipDir for a folder that counts without what is in it.
+// A kind of 0 is a special file.
 type skipFunc func(rel string, st stat) (bool, error)
 
 // walk lists what lies below root, sorted as in a manifest, with everything but
@@ -49,8 +50,10 @@ func walk(ctx context.Context, root *os.Root, skip skipFunc) ([]entry, error) {
 				break
 			}
 			e.kind = e.stat.kind()
-			var out bool
-			if out, err = skip(e.path, e.stat); err != nil {
+			out, stop := skip(e.path, e.stat)
+			shallow := errors.Is(stop, fs.SkipDir)
+			if stop != nil && !shallow {
+				err = stop
 				break
 			}
 			if out {
@@ -63,7 +66,9 @@ func walk(ctx context.Context, root *os.Root, skip skipFunc) ([]entry, error) {
 					continue
 				}
 			case kindDir:
-				below = append(below, e.path)
+				if !shallow {
+					below = append(below, e.path)
+				}
 			}
 			if err != nil {
 				break

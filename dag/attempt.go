@@ -23,6 +23,7 @@ type outcome struct {
 	exit    runner.Exit
 	outputs Values
 	reads   []SourceRead // nil: not known
+	changed string       // target of a live mount that changed while it ran, or before
 	err     error        // of the outputs, or what kept the attempt from ending
 	log     bool         // a log file was written
 }
@@ -140,6 +141,7 @@ func (d *drive) attempt(pod runner.Pod, there bool, end <-chan runner.Exit, r re
 	out := d.collect(pod, r, log)
 	if out.err == nil && out.exit.OK() {
 		out.reads = watched.end(d.ops, d.Artifacts, d.run)
+		out.changed = d.liveChanged()
 	}
 	return out
 }
@@ -225,6 +227,10 @@ func (d *drive) attemptEnded(n *node, a *Attempt, r render, out outcome) {
 		d.noteUnwritten(n)
 		if base := baseKey(d.run, n.exec.KeyParts); base != "" && out.reads != nil {
 			n.exec.Reads = &Reads{Base: base, Sources: out.reads}
+		}
+		if out.changed != "" {
+			n.exec.Key, n.exec.Reads = "", nil
+			d.noteOnce(fmt.Sprintf("%s changed while the run used it: what its steps make from now on is not remembered", out.changed))
 		}
 		d.end(n, Succeeded, "")
 	case d.canceled:

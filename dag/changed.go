@@ -33,19 +33,7 @@ func (d *drive) changedFiles(before, now string) []string {
 	if err1 != nil || err2 != nil {
 		return nil
 	}
-	var names []string
-	for name := range a {
-		if a[name] != b[name] {
-			names = append(names, name)
-		}
-	}
-	for name := range b {
-		if _, ok := a[name]; !ok {
-			names = append(names, name)
-		}
-	}
-	slices.Sort(names)
-	return names
+	return differing(a, b)
 }
 
 // changedSource says what an execution would read of the run's sources that it had
@@ -79,6 +67,27 @@ func (d *drive) changedSource(p *PastReads) string {
 	return ""
 }
 
+// changedTree says which files differ between two snapshots of a source, of which it is
+// not known what was read.
+func (d *drive) changedTree(target, before, now string) string {
+	changed := d.changedFiles(before, now)
+	if len(changed) == 0 {
+		return ""
+	}
+	text := filepath.Join(target, changed[0])
+	_, was := slices.BinarySearch(d.names(before), changed[0])
+	_, is := slices.BinarySearch(d.names(now), changed[0])
+	switch {
+	case !was:
+		text += " is new"
+	case !is:
+		text += " is gone"
+	default:
+		text += " changed" + d.changedLine(before, now, changed[0])
+	}
+	return text + andMore(len(changed)-1)
+}
+
 func (d *drive) names(tree string) []string {
 	files, err := d.Artifacts.Files(d.ops, tree)
 	if err != nil {
@@ -87,9 +96,6 @@ func (d *drive) names(tree string) []string {
 	return sortedKeys(files)
 }
 
-// maxDiffed is the largest file of which a changed line is shown, in bytes.
-const maxDiffed = 1 << 20
-
 // changedLine shows the first line that differs between two versions of a file.
 func (d *drive) changedLine(before, now, name string) string {
 	n, old, fresh := differingLine(d.Artifacts, before, now, name)
@@ -97,19 +103,4 @@ func (d *drive) changedLine(before, now, name string) string {
 		return ""
 	}
 	return fmt.Sprintf(", line %d: %s -> %s", n, old, fresh)
-}
-
-func lineAt(lines []string, i int) string {
-	if i < len(lines) {
-		return lines[i]
-	}
-	return ""
-}
-
-func lineWord(line string) string {
-	line = strings.TrimSpace(line)
-	if line == "" {
-		return "(empty)"
-	}
-	return clip(line, 60)
 }

@@ -30,6 +30,11 @@ type Artifacts interface {
 	ReadDigest(ctx context.Context, digest string, opened []string) (string, error)
 	// Files returns the digests of the files of a stored directory, by path.
 	Files(ctx context.Context, digest string) (map[string]string, error)
+	// LiveDigest stands for what lies in a live mount now: names, sizes, times.
+	LiveDigest(ctx context.Context, mounts []Mount, i int) (string, error)
+	// LiveChanges says what differs between two lists of a live mount, by their
+	// digests; fs.ErrNotExist where one is gone.
+	LiveChanges(ctx context.Context, before, now string) ([]LiveChange, error)
 	// Link leaves a symbolic link to the object at a path, for people.
 	Link(digest, at string) error
 	// Import brings in a file or directory of this machine.

@@ -150,6 +150,7 @@ type drive struct {
 	killed   bool
 	swept    bool         // see sweep
 	givesWay *Replacement // nil: to nobody
+	live     liveLook
 }
 
 // setting is what the run's scopes share.

@@ -238,6 +238,12 @@ func (noArtifacts) Files(context.Context, string) (map[string]string, error) {
 func (noArtifacts) ReadDigest(context.Context, string, []string) (string, error) {
 	return "", fs.ErrNotExist
 }
+func (noArtifacts) LiveDigest(context.Context, []Mount, int) (string, error) {
+	return "", fs.ErrNotExist
+}
+func (noArtifacts) LiveChanges(context.Context, string, string) ([]LiveChange, error) {
+	return nil, fs.ErrNotExist
+}
 func (noArtifacts) Import(context.Context, string) (string, int64, error) {
 	return "sha256:0", 1, nil
 }

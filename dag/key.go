@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/wherry-ml/wherry/redact"
@@ -40,7 +41,7 @@ func keyParts(run *Run, n *node) map[string]string {
 	}
 	for _, m := range run.Options.Mounts {
 		if m.ReadOnly {
-			parts[mountPart(m.Target)] = m.Digest
+			parts[mountPart(m.Target)] = m.keyText()
 		}
 	}
 	for _, d := range n.comp.Pod.Directories {
@@ -157,12 +158,19 @@ func cacheKey(parts map[string]string) string {
 var telling = []string{"parameter ", "artifact ", "mount ", "image", "command", "args", "env ", "requirement ", "after ", ""}
 
 // explainMiss says why an execution runs: what changed since last, the parts of
-// the newest execution of the same path. The most telling change comes first.
-func explainMiss(last, now map[string]string) string {
+// the newest execution of the same path. The most telling change comes first. told
+// says more of a part than its two values, or ""; may be nil.
+func explainMiss(last, now map[string]string, told func(part, before, now string) string) string {
+	names := differing(last, now)
 	for _, prefix := range telling {
-		for _, name := range sortedKeys(union(last, now)) {
+		for _, name := range names {
 			if !strings.HasPrefix(name, prefix) || last[name] == now[name] {
 				continue
+			}
+			if told != nil {
+				if text := told(name, last[name], now[name]); text != "" {
+					return text
+				}
 			}
 			if before, ok := strings.CutPrefix(name, "after "); ok && last[name] != "" && now[name] != "" {
 				return fmt.Sprintf("after %s, which did something else", before)
@@ -184,11 +192,23 @@ func partWord(s string) string {
 		return "(none)"
 	case strings.HasPrefix(s, "sha256:") && len(s) > 19:
 		return s[:19]
+	case strings.HasPrefix(s, liveWord+"sha256:"):
+		return liveWord + partWord(s[len(liveWord):])
 	}
 	return clip(s, 60)
 }
 
-func union(a, b map[string]string) map[string]bool {
+// differing lists the names, in order, that only one of two maps has, or of which they
+// say not the same.
+func differing(a, b map[string]string) []string {
+	return slices.DeleteFunc(sortedKeys(union(a, b)), func(name string) bool {
+		x, inA := a[name]
+		y, inB := b[name]
+		return inA == inB && x == y
+	})
+}
+
+func union[V any](a, b map[string]V) map[string]bool {
 	out := map[string]bool{}
 	for k := range a {
 		out[k] = true

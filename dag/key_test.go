@@ -36,7 +36,7 @@ func TestKeyChanges(t *testing.T) {
 	run, n := keyPod()
 	before := key(run, n)
 	if again := key(keyPod()); again != before {
-		t.Fatalf("the same execution has two keys: %v", explainMiss(keyParts(run, n), keyParts(keyPod())))
+		t.Fatalf("the same execution has two keys: %v", explainMiss(keyParts(run, n), keyParts(keyPod()), nil))
 	}
 	input := func(n *node, name string) *Artifact { return &n.exec.Inputs.Artifacts[name][0] }
 	for name, change := range map[string]func(run *Run, n *node){
@@ -134,7 +134,7 @@ func TestKeyStays(t *testing.T) {
 		change(run, n)
 		if got := key(run, n); got != before {
 			r2, n2 := keyPod()
-			t.Errorf("%s: the key changes: %s", name, explainMiss(keyParts(r2, n2), keyParts(run, n)))
+			t.Errorf("%s: the key changes: %s", name, explainMiss(keyParts(r2, n2), keyParts(run, n), nil))
 		}
 	}
 }
@@ -219,7 +219,7 @@ func TestKeyHoldsNoCredentials(t *testing.T) {
 		}
 	}
 	if cacheKey(got) != cacheKey(parts("changed")) {
-		t.Errorf("another password is another key: %s", explainMiss(got, parts("changed")))
+		t.Errorf("another password is another key: %s", explainMiss(got, parts("changed"), nil))
 	}
 }
 
@@ -249,7 +249,7 @@ func TestExplainMiss(t *testing.T) {
 		{m{"args": strings.Repeat("世", 80)}, m{"args": "x"}, "args: " + strings.Repeat("世", 60) + "… -> x"},
 		{m{"a": "1"}, m{"a": "1"}, "nothing to reuse: its last execution has not succeeded"},
 	} {
-		if got := explainMiss(tt.last, tt.now); got != tt.want {
+		if got := explainMiss(tt.last, tt.now, nil); got != tt.want {
 			t.Errorf("got  %s\nwant %s", got, tt.want)
 		}
 	}
@@ -259,7 +259,7 @@ func TestExplainMiss(t *testing.T) {
 		now[name] = "1"
 	}
 	for len(order) > 0 {
-		if got, want := explainMiss(m{}, now), order[0]+": (none) -> 1"; got != want {
+		if got, want := explainMiss(m{}, now, nil), order[0]+": (none) -> 1"; got != want {
 			t.Errorf("got %s, want %s", got, want)
 		}
 		delete(now, order[0])

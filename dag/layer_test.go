@@ -77,7 +77,7 @@ func TestMissOfARequirement(t *testing.T) {
 		"requirement kfp: ==2.17.0 -> ==2.16.0":                             parts([]string{"pandas[all]==2.2.2", "six"}, []string{"kfp==2.16.0", "--no-deps"}),
 		"requirement options: --no-deps -> --index-url https://a --no-deps": parts([]string{"--index-url", "https://a", "pandas[all]==2.2.2", "six"}, kfp),
 	} {
-		if got := explainMiss(was, now); !strings.HasSuffix(got, want) {
+		if got := explainMiss(was, now, nil); !strings.HasSuffix(got, want) {
 			t.Errorf("%q, want %q", got, want)
 		}
 	}

@@ -60,8 +60,8 @@ func buildPod(run *Run, n *node, number int64, home, homeID string, devices []st
 	mounts := []runner.Mount{{Volume: workVolume, Path: r.dir}}
 	for i, m := range run.Options.Mounts {
 		v := runner.Volume{Name: fmt.Sprintf("%s%d", mountVolume, i), Tree: m.Digest}
-		if m.Digest == "" {
-			v.Host = m.Source
+		if m.Digest == "" || m.Live {
+			v.Tree, v.Host, v.Live = "", m.Source, m.Live
 		}
 		pod.Volumes = append(pod.Volumes, v)
 		mounts = append(mounts, runner.Mount{Volume: v.Name, Path: m.Target, ReadOnly: m.ReadOnly})

@@ -47,7 +47,7 @@ func baseKey(run *Run, parts map[string]string) string {
 	base := maps.Clone(parts)
 	any := false
 	for _, m := range run.Options.Mounts {
-		if m.ReadOnly && base[mountPart(m.Target)] != "" {
+		if m.snapshotted() && base[mountPart(m.Target)] != "" {
 			base[mountPart(m.Target)] = "as far as it is read"
 			any = true
 		}
@@ -118,7 +118,7 @@ func (w views) drop() {
 func (w views) end(ctx context.Context, a Artifacts, run *Run) []SourceRead {
 	var reads []SourceRead
 	for i, m := range run.Options.Mounts {
-		if !m.ReadOnly {
+		if !m.snapshotted() {
 			continue
 		}
 		name := mountName(i)
@@ -174,11 +174,11 @@ func (d *drive) readTheSame(p *PastReads) bool {
 	return true
 }
 
-// mountParts are the parts of a key that are mounted sources.
+// mountParts are the parts of a key that are snapshots of mounted sources.
 func (d *drive) mountParts() map[string]string {
 	parts := map[string]string{}
 	for _, m := range d.run.Options.Mounts {
-		if m.ReadOnly {
+		if m.snapshotted() {
 			parts[mountPart(m.Target)] = m.Digest
 		}
 	}
@@ -199,7 +199,7 @@ func mountName(i int) string { return fmt.Sprintf("%s%d", mountVolume, i) }
 // sourceAt is the digest of the run's snapshot that is mounted at target.
 func (d *drive) sourceAt(target string) string {
 	for _, m := range d.run.Options.Mounts {
-		if m.ReadOnly && m.Target == target {
+		if m.snapshotted() && m.Target == target {
 			return m.Digest
 		}
 	}

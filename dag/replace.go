@@ -241,7 +241,7 @@ func (d *drive) readsTheSame(n *node, o *offered) bool {
 	}
 	read := o.views.soFar()
 	for i, m := range o.sources {
-		if !m.ReadOnly {
+		if !m.snapshotted() {
 			continue
 		}
 		files, known := read[mountName(i)]

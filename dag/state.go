@@ -118,7 +118,8 @@ type Mount struct {
 	Source   string `json:"source"` // absolute, on this machine
 	Target   string `json:"target"` // absolute, in the container
 	ReadOnly bool   `json:"readOnly,omitempty"`
-	Digest   string `json:"digest,omitempty"` // with ReadOnly: of the snapshot taken when the run was made
+	Live     bool   `json:"live,omitempty"`   // with ReadOnly: mounted as it is, not as a snapshot
+	Digest   string `json:"digest,omitempty"` // with ReadOnly: of the snapshot taken when the run was made; with Live: of the list of what was there
 }
 
 // Values are parameters and artifacts by name.

@@ -264,6 +264,7 @@ type Volume struct {
 	Files   map[string]File `json:",omitempty"` // by relative path; read-only where the backend can, gone with the pod
 	Named   string          // volume of the backend that outlives the pod; made empty and writable by any uid when it is not there
 	Host    string          // path on this machine that the person named
+	Live    bool            `json:",omitempty"` // with Host: read-only and that path itself, never a copy of it
 	Tree    string          // digest of a directory in the artifact store; mounts are read-only
 }
 

@@ -1,15 +1,31 @@
 package watch
 
-import "strings"
+import (
+	"path"
+	"strings"
+)
 
-// leftBehind reports whether something of this name is an editor's or a tool's own,
-// and never what a save is about.
-func leftBehind(name string) bool {
+// leftBehind reports whether what is at a path below a target is an editor's or a
+// tool's own, and never what a save is about.
+func leftBehind(rel string) bool {
+	name := path.Base(rel)
 	switch name {
-	case ".git", ".hg", ".svn", ".jj", "__pycache__", ".ipynb_checkpoints", ".DS_Store":
+	case "__pycache__", ".ipynb_checkpoints", ".DS_Store":
 		return true
 	}
-	return strings.HasSuffix(name, ".pyc") || EditorFile(name)
+	return strings.HasSuffix(name, ".pyc") || EditorFile(name) || VersionControl(rel)
+}
+
+// VersionControl reports whether what is at a path below a source belongs to a version
+// control system: a commit changes it, and no source. rel has slashes.
+func VersionControl(rel string) bool {
+	switch path.Base(rel) {
+	case ".git", ".hg", ".svn", ".jj", ".sl", ".bzr":
+		return true
+	case "cache", "tmp": // what else is in .dvc belongs to the project
+		return path.Base(path.Dir(rel)) == ".dvc"
+	}
+	return false
 }
 
 // EditorFile reports whether a file of this name is what an editor keeps beside a file

@@ -134,7 +134,8 @@ func (r *root) walkDir(path, real string, file func(string, stamp), dir func(str
 // skips reports whether what is at a path below the root does not count.
 func (r *root) skips(path string, dir bool) bool {
 	rel, err := filepath.Rel(r.Path, path)
-	return err != nil || leftBehind(filepath.Base(path)) || r.Skip != nil && r.Skip(filepath.ToSlash(rel), dir)
+	rel = filepath.ToSlash(rel)
+	return err != nil || leftBehind(rel) || r.Skip != nil && r.Skip(rel, dir)
 }
 
 // differing lists what differs from what is known.

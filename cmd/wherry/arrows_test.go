@@ -24,6 +24,7 @@ func TestArrows(t *testing.T) {
 		"dag/kfp/sdk":    {"dag", "dag/kfp", "dag/argo", "sqlite", "artifact", "runner", "runner/", "github.com/docker", "github.com/mattn"},
 		"dag/cel":        {"dag", "dag/kfp", "dag/argo", "runner", "sqlite", "artifact"},
 		"dag/argo":       {"dag/kfp", "sqlite", "artifact", "runner/docker", "runner/process"},
+		"tuner/metrics":  {"dag", "dag/", "tuner", "tuner/suggest", "runner", "runner/", "sqlite", "artifact", "github.com/docker", "github.com/mattn"},
 		"sqlite":         {"dag/kfp", "dag/argo", "artifact", "runner/docker", "runner/process", "github.com/docker"},
 	}
 	for pkg, forbidden := range rules {

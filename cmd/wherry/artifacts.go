@@ -23,13 +23,18 @@ type artifacts struct{ *artifact.Store }
 func (a artifacts) View(ctx context.Context, digest, at string) (dag.View, error) {
 	v, err := a.Store.View(ctx, digest, at)
 	if errors.Is(err, artifact.ErrNoView) {
-		return nil, fmt.Errorf("%w: %w", dag.ErrNoView, err)
+		return nil, noView{err}
 	}
 	if err != nil {
 		return nil, err
 	}
 	return v, nil
 }
+
+// noView is an artifact.ErrNoView, in its words, as package dag knows it.
+type noView struct{ error }
+
+func (noView) Is(target error) bool { return target == dag.ErrNoView }
 
 // Context stands for the folder that an image is built from. What has not changed
 // since the last time is not read again.

@@ -175,14 +175,10 @@ func (b *bundled) startFlags() (args []string) {
 	for _, m := range o.Mounts {
 		known := false
 		for _, p := range b.project.Mounts {
-			known = known || p.Source == m.Source && p.Target == m.Target && p.ReadOnly == m.ReadOnly
+			known = known || p.Source == m.Source && p.Target == m.Target && p.ReadOnly == m.ReadOnly && p.Live == m.Live
 		}
 		if !known {
-			text := "{files}/" + b.files.place(m.Source) + ":" + m.Target
-			if m.ReadOnly {
-				text += ":ro"
-			}
-			args = append(args, "-v", text)
+			args = append(args, "-v", "{files}/"+b.files.place(m.Source)+":"+m.Target+m.Mode())
 		}
 	}
 	for _, r := range o.ConfigMaps {

@@ -30,7 +30,7 @@ func newDebugCmd(g *globals) *cobra.Command {
 		Long: `Debug starts a container of a step's own image, with the variables, secrets, mounts and
 inputs that the step had, at the same paths, and opens a shell in it, or runs COMMAND there.
 --run runs the step's own command instead, and shows how it ends. Sources that were mounted
-with :ro are those of that run. What is written as an output goes to a folder of the
+with :ro are those of that run, with :ro,live as they are now. What is written as an output goes to a folder of the
 session's own, $WHERRY_OUTPUTS; it is removed in the end, and the run on record stays as
 it is. In a shell, sh $WHERRY_STEP runs the step's own command.`,
 		Example: `  wherry debug last/train
@@ -235,7 +235,7 @@ func (o debugOutputs) Output(name, path string) error {
 	kind, rest, _ := strings.Cut(name, ":")
 	switch kind {
 	case "executor":
-		text, _ := readSmall("", path)
+		text, _ := dag.ReadSmall(path)
 		var said struct {
 			Parameters map[string]any `json:"parameterValues"`
 		}
@@ -245,7 +245,7 @@ func (o debugOutputs) Output(name, path string) error {
 		}
 	case "parameter":
 		_, rest, _ = strings.Cut(rest, ":")
-		text, _ := readSmall("", path)
+		text, _ := dag.ReadSmall(path)
 		o.g.note(fmt.Sprintf("wrote parameter %s = %s", rest, short(string(text), 160)))
 	case "artifact":
 		o.g.note("wrote artifact " + rest)

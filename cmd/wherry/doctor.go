@@ -247,8 +247,8 @@ func (d *diagnosis) checkMounts(ctx context.Context, b runner.Backend, image run
 	seen := map[string]bool{d.g.Home: true}
 	d.reportProbe("home seen", d.g.Home, p.probe(ctx, d.g.Home))
 	for _, m := range d.project.Mounts {
-		// What is mounted read-only is copied to WHERRY_HOME first.
-		if m.ReadOnly {
+		// What is mounted read-only is copied to WHERRY_HOME first, unless it is live.
+		if m.ReadOnly && !m.Live {
 			d.checkSource(m)
 			continue
 		}

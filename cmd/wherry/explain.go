@@ -90,9 +90,13 @@ func (g *globals) explainTask(ctx context.Context, db *sqlite.DB, run *dag.Run, 
 		return e, err
 	}
 	e.Compared = past.Run
-	e.Changes = append(e.Changes, dag.Explain(ctx, run, x, past, before, store)...)
+	e.Changes = append(e.Changes, dag.Explain(ctx, run, x, past, before, artifacts{store})...)
 	return e, nil
 }
+
+// maxExplained is how many changes of a task are shown to a person: a checkout may have
+// changed thousands of files.
+const maxExplained = 50
 
 func (g *globals) printExplained(e explained) {
 	word := "ran"
@@ -111,7 +115,11 @@ func (g *globals) printExplained(e explained) {
 		return
 	}
 	fmt.Fprintf(g.Out, "  since run %s:\n", e.Compared)
-	for _, c := range e.Changes {
+	for i, c := range e.Changes {
+		if i == maxExplained {
+			fmt.Fprintf(g.Out, "    and %d more; -o json lists them\n", len(e.Changes)-i)
+			break
+		}
 		from, note := "", ""
 		if c.From != "" {
 			from = " (from " + c.From + ")"

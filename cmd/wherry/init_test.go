@@ -73,7 +73,7 @@ func TestInitProject(t *testing.T) {
 	samples := []string{
 		"images:\n  python:3.11: my.mirror/python:3.11\n",
 		"build:\n  sklearn:\n    base: python:3.11\n    requirements: [scikit-learn==1.5.2]\n  mine:\n    context: ./image\n",
-		"mounts:\n  - ./src:/app:ro\n  - ~/datasets:/datasets\n",
+		"mounts:\n  - ./src:/app:ro\n  - ~/datasets:/datasets:ro,live\n  - ./out:/out\n",
 		"env:\n  LOG_LEVEL: info\n", "params:\n  learning-rate: 0.1\n", "trust: ./company-ca.pem\n",
 	}
 	for _, s := range samples {
@@ -82,7 +82,7 @@ func TestInitProject(t *testing.T) {
 		}
 	}
 	t.Setenv("HOME", dir)
-	for _, d := range []string{"image", "src", "datasets"} {
+	for _, d := range []string{"image", "src", "datasets", "out"} {
 		if err := os.Mkdir(filepath.Join(dir, d), 0o755); err != nil {
 			t.Fatal(err)
 		}

@@ -36,6 +36,8 @@ type project struct {
 	MountTexts []yaml.Node `yaml:"mounts"`
 	TrustNode  yaml.Node   `yaml:"trust"`
 
+	Trials map[string]yaml.Node `yaml:"trials"` // what trials run, by the experiment's name
+
 	SecretSources    map[string]givenSource `yaml:"secrets"`
 	ConfigMapSources map[string]givenSource `yaml:"configMaps"`
 
@@ -74,7 +76,7 @@ func (r *requirements) UnmarshalSource(d *source.Decoder, n *yaml.Node) error {
 }
 
 // laterFields are those that DESIGN names and later versions bring.
-var laterFields = []string{"trials", "quotas", "schedules", "watch", "backends", "notify"}
+var laterFields = []string{"quotas", "schedules", "watch", "backends", "notify"}
 
 // findProject reads the wherry.yaml of dir or of the nearest folder above it.
 // Where there is none, the project is empty.
@@ -164,7 +166,7 @@ func refuseLater(f *source.File, doc *yaml.Node) error {
 	for i := 0; i+1 < len(doc.Content); i += 2 {
 		if key := doc.Content[i]; slices.Contains(laterFields, key.Value) {
 			return f.Errorf(source.PosOf(key), "%q is not supported yet", key.Value).
-				WithMend("take it out; this version reads images, build, mounts, env, secrets, configMaps, params and trust")
+				WithMend("take it out; this version reads images, build, mounts, env, secrets, configMaps, params, trials and trust")
 		}
 	}
 	return nil
@@ -176,7 +178,7 @@ func (p *project) complete(f *source.File) error {
 	for i := range p.MountTexts {
 		n := &p.MountTexts[i]
 		if n.Kind != yaml.ScalarNode {
-			return f.Errorf(source.PosOf(n), "a mount is text: SOURCE:TARGET[:ro]")
+			return f.Errorf(source.PosOf(n), "a mount is text: SOURCE:TARGET[:ro[,live]]")
 		}
 		m, err := parseMount(base, n.Value)
 		if err != nil {

@@ -108,9 +108,10 @@ type mount struct {
 	Source   string // absolute, on this machine
 	Target   string // absolute, in the container
 	ReadOnly bool
+	Live     bool // with ReadOnly: as it is, without a snapshot
 }
 
-// mountError is what is wrong with SOURCE:TARGET[:ro].
+// mountError is what is wrong with SOURCE:TARGET[:ro[,live]].
 type mountError struct {
 	text, msg, mend string
 }
@@ -127,17 +128,17 @@ func hintOf(err error) string {
 	return ""
 }
 
-// parseMount reads SOURCE:TARGET[:ro], of -v and of mounts. A relative SOURCE is
+// parseMount reads SOURCE:TARGET[:ro[,live]], of -v and of mounts. A relative SOURCE is
 // seen from base; ~ is the home folder. The source must exist: an engine would
 // make an empty folder of a misspelt one.
 func parseMount(base, text string) (mount, error) {
 	fail := func(mend, format string, args ...any) (mount, error) {
 		return mount{}, &mountError{text, fmt.Sprintf(format, args...), mend}
 	}
-	const form = "write SOURCE:TARGET or SOURCE:TARGET:ro"
+	const form = "write SOURCE:TARGET, SOURCE:TARGET:ro or SOURCE:TARGET:ro,live"
 	fields := strings.Split(text, ":")
 	if len(fields) < 2 || len(fields) > 3 || fields[0] == "" || fields[1] == "" {
-		return fail(form, "is not SOURCE:TARGET[:ro]")
+		return fail(form, "is not SOURCE:TARGET[:ro[,live]]")
 	}
 	m := mount{Target: path.Clean(fields[1])}
 	if len(fields) == 3 {
@@ -147,11 +148,14 @@ func parseMount(base, text string) (mount, error) {
 				m.ReadOnly = true
 			case "rw":
 			case "live":
-				return fail("leave it out: the folder is snapshotted", "`live` is not supported yet")
+				m.Live = true
 			default:
 				return fail(form, "unknown option %q", option)
 			}
 		}
+	}
+	if m.Live && !m.ReadOnly {
+		return fail("write :ro,live; without ro a mount is as it is, and its content does not count", "live goes with ro")
 	}
 	if !path.IsAbs(m.Target) || m.Target == "/" {
 		return fail("the target is a path in the container, like /app", "the target %q is not an absolute path below /", fields[1])

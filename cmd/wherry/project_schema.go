@@ -33,9 +33,17 @@ const projectSchema = `{
       }
     },
     "mounts": {
-      "description": "Files and folders of this machine in every step: SOURCE:TARGET or SOURCE:TARGET:ro.",
+      "description": "Files and folders of this machine in every step: SOURCE:TARGET, which steps may write to; SOURCE:TARGET:ro, a source that is snapshotted; SOURCE:TARGET:ro,live, a large one that is used as it is.",
       "type": "array",
-      "items": {"type": "string", "pattern": "^[^:]+:/[^:]+(:(ro|rw))?$"}
+      "items": {"type": "string", "pattern": "^[^:]+:/[^:]+(:(ro|rw|ro,live))?$"}
+    },
+    "trials": {
+      "description": "What a trial runs, by the name of the experiment: a container with ${trialParameters.NAME} in its texts, a Job, a Katib trialTemplate, or {pipeline: FILE}.",
+      "type": "object",
+      "additionalProperties": {
+        "type": "object",
+        "anyOf": [{"required": ["image"]}, {"required": ["pipeline"]}, {"required": ["kind"]}, {"required": ["trialSpec"]}, {"required": ["configMap"]}]
+      }
     },
     "env": {
       "description": "Environment variables of every step.",

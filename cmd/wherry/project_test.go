@@ -62,7 +62,7 @@ trust: ca.pem
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff([]mount{{filepath.Join(dir, "app"), "/app", true}, {filepath.Join(dir, "data"), "/data", false}}, p.Mounts); diff != "" {
+	if diff := cmp.Diff([]mount{{filepath.Join(dir, "app"), "/app", true, false}, {filepath.Join(dir, "data"), "/data", false, false}}, p.Mounts); diff != "" {
 		t.Error(diff)
 	}
 	if diff := cmp.Diff(map[string]any{"epochs": int64(3), "names": []any{"a", "b"}}, p.Params); diff != "" {
@@ -126,7 +126,7 @@ func TestProjectErrors(t *testing.T) {
 		{"missing source", "mounts:\n  - ./ap:/app", "2:5", "no such file", "exists"},
 		{"two mounts", "mounts: [.:/a, .:/a/]", "1:16", "two at /a", ""},
 		{"mount is a mapping", "mounts: [{source: .}]", "1:10", "a mount is text", ""},
-		{"live", "mounts: ['.:/a:ro,live']", "1:10", "`live` is not supported yet", "snapshotted"},
+		{"live without ro", "mounts: ['.:/a:live']", "1:10", "live goes with ro", "write :ro,live"},
 		{"circle", "images: {a: b, b: a}", "1:9", `"a" stands for itself`, ""},
 		{"trust", "trust: opt.txt", "1:8", "no certificate", ""},
 		{"no trust", "trust: none.pem", "1:8", "no such file", ""},
@@ -157,16 +157,18 @@ func TestProjectMount(t *testing.T) {
 		want mount
 		err  string
 	}{
-		{text: "app:/app", want: mount{filepath.Join(dir, "app"), "/app", false}},
-		{text: "./app/x:/etc/x:rw", want: mount{filepath.Join(dir, "app/x"), "/etc/x", false}},
-		{text: filepath.Join(dir, "app") + ":/a/../b/:ro", want: mount{filepath.Join(dir, "app"), "/b", true}},
-		{text: "~/src:/src:ro", want: mount{filepath.Join(home, "src"), "/src", true}},
+		{text: "app:/app", want: mount{filepath.Join(dir, "app"), "/app", false, false}},
+		{text: "./app/x:/etc/x:rw", want: mount{filepath.Join(dir, "app/x"), "/etc/x", false, false}},
+		{text: filepath.Join(dir, "app") + ":/a/../b/:ro", want: mount{filepath.Join(dir, "app"), "/b", true, false}},
+		{text: "~/src:/src:ro", want: mount{filepath.Join(home, "src"), "/src", true, false}},
 		{text: "app", err: "is not SOURCE:TARGET"},
 		{text: "a:b:c:d", err: "is not SOURCE:TARGET"},
 		{text: "app:app", err: "not an absolute path"},
 		{text: "app:/", err: "not an absolute path"},
 		{text: "app:/app:or", err: `unknown option "or"`},
-		{text: "app:/app:ro,live", err: "`live` is not supported yet"},
+		{text: "app:/app:ro,live", want: mount{filepath.Join(dir, "app"), "/app", true, true}},
+		{text: "app:/app:live,ro", want: mount{filepath.Join(dir, "app"), "/app", true, true}},
+		{text: "app:/app:live", err: "live goes with ro"},
 		{text: "nowhere:/app", err: "no such file"},
 	} {
 		got, err := parseMount(dir, c.text)

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"syscall"
 	"time"
+	"unicode"
 
 	"github.com/spf13/cobra"
 
@@ -22,6 +23,7 @@ import (
 
 type runFlags struct {
 	file        string
+	loaded      *loaded // in place of file: what was made already
 	params      []string
 	paramsFile  string
 	mounts      []string
@@ -52,6 +54,11 @@ once as the machine has room for. A task whose image, command, inputs and mounte
 sources have not changed is taken from the cache. A wherry.yaml beside the file, or
 in a folder above it, says what image names mean here, what is mounted, and more.
 
+A source (-v SRC:DST:ro) is snapshotted when the run starts, without .git and the like,
+__pycache__, and what is in folders that are mounted by themselves. Of it counts what a
+step reads. With :ro,live a large one is not copied: its files' names, sizes, times and
+inodes count, and a step during which they change is not remembered.
+
 With --watch it stays, and runs the file again when something that the run is made of is
 saved: the file, what a .py imports and reads, :ro sources, wherry.yaml, parameter files,
 what images are built from, files that are imported. Steps that still run and are not
@@ -61,6 +68,7 @@ line for each run.
 ` + givenHelp,
 		Example: `  wherry run pipeline.yaml
   wherry run pipeline.yaml -p learning_rate=0.1 -v ./src:/app:ro
+  wherry run pipeline.yaml -v ./src:/app:ro -v ~/datasets:/data:ro,live
   wherry run pipeline.py                  # compiled with your kfp
   wherry run steps.py --component train -p epochs=3
   wherry run pipeline.yaml --from train   # train and what follows, cached or not
@@ -79,7 +87,7 @@ line for each run.
 	fl := cmd.Flags()
 	fl.StringArrayVarP(&f.params, "param", "p", nil, "`NAME=VALUE` of a parameter (repeatable)")
 	fl.StringVar(&f.paramsFile, "params", "", "YAML or JSON `FILE` with parameters")
-	fl.StringArrayVarP(&f.mounts, "volume", "v", nil, "`SRC:DST[:ro]` mounted in every step; with :ro a source that is snapshotted and part of the cache key")
+	fl.StringArrayVarP(&f.mounts, "volume", "v", nil, "`SRC:DST[:ro[,live]]` mounted in every step; with :ro a source that is snapshotted and part of the cache key, with live used as it is")
 	fl.StringArrayVar(&f.secrets, "secret", nil, "`NAME[/KEY]=FILE|DIR|env:VAR` of a secret that the pipeline names (repeatable)")
 	fl.StringArrayVar(&f.configMaps, "config-map", nil, "`NAME[/KEY]=FILE|DIR|env:VAR` of a config map that the pipeline names (repeatable)")
 	fl.StringVar(&f.backend, "backend", "docker", "`NAME` of what runs the steps: docker or process")
@@ -128,7 +136,9 @@ func (g *globals) showPlan(job *job) error {
 // startRun begins a prepared run and drives it to its end.
 func (g *globals) startRun(ctx context.Context, job *job, detach bool) error {
 	p := newProgress(g)
+	asBefore := goOnUnread()
 	driver, lock, err := g.begin(ctx, job, p)
+	asBefore()
 	if err != nil {
 		return err
 	}
@@ -195,7 +205,10 @@ type job struct {
 
 // prepareRun reads and checks everything that a run is made of.
 func (g *globals) prepareRun(ctx context.Context, f runFlags) (*job, error) {
-	if err := f.cache.check(); err != nil {
+	if f.file == "" {
+		return nil, &usageError{msg: "the name of the file is empty", mend: "wherry run FILE"}
+	}
+	if err := errors.Join(f.cache.check(), checkRunName(f.name)); err != nil {
 		return nil, err
 	}
 	if !slices.Contains(backendNames, f.backend) {
@@ -209,9 +222,11 @@ func (g *globals) prepareRun(ctx context.Context, f runFlags) (*job, error) {
 	if err != nil {
 		return nil, err
 	}
-	l, err := g.loadAny(ctx, f, mounted)
-	if err != nil {
-		return nil, err
+	l := f.loaded
+	if l == nil {
+		if l, err = g.loadAny(ctx, f, mounted); err != nil {
+			return nil, err
+		}
 	}
 	options.Images = aliases(l.pipeline, proj)
 	if err := steer(l.pipeline, &options, f.cache.tasks, f.from); err != nil {
@@ -230,6 +245,22 @@ func (g *globals) prepareRun(ctx context.Context, f runFlags) (*job, error) {
 		run.Name = l.pipeline.Name + "-" + id[:5]
 	}
 	return &job{loaded: l, run: run, project: proj}, nil
+}
+
+// checkRunName refuses a name by which no command could find its run again.
+func checkRunName(name string) error {
+	bad := ""
+	switch {
+	case strings.Contains(name, "/"):
+		bad = "has a slash in it, and RUN/TASK names a task"
+	case strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsPrint(r) }) || strings.TrimSpace(name) != name:
+		bad = "has characters that nobody sees"
+	case name == "last":
+		bad = "means the newest run"
+	default:
+		return nil
+	}
+	return &usageError{msg: fmt.Sprintf("--name %q %s", name, bad), mend: "--name nightly-2"}
 }
 
 // runOptions merges wherry.yaml and flags; flags win.
@@ -260,7 +291,7 @@ func runOptions(f runFlags, proj *project) (dag.RunOptions, []string, error) {
 	}
 	var mounted []string
 	for _, m := range mounts {
-		o.Mounts = append(o.Mounts, dag.Mount{Source: m.Source, Target: m.Target, ReadOnly: m.ReadOnly})
+		o.Mounts = append(o.Mounts, dag.Mount{Source: m.Source, Target: m.Target, ReadOnly: m.ReadOnly, Live: m.Live})
 		mounted = append(mounted, m.Target)
 	}
 	for _, name := range sortedNames(proj.Env) {
@@ -422,7 +453,7 @@ func checkBackend(j *job, b runner.Backend, home string) error {
 }
 
 // snapshot takes the mounted sources into the artifact store, so that a save in
-// mid-run can't mix versions.
+// mid-run can't mix versions. Of a live one it takes the list of what is there.
 func (g *globals) snapshot(ctx context.Context, run *dag.Run) error {
 	store, err := g.artifacts()
 	if err != nil {
@@ -433,11 +464,13 @@ func (g *globals) snapshot(ctx context.Context, run *dag.Run) error {
 		if !m.ReadOnly {
 			continue
 		}
-		digest, _, err := store.Snapshot(ctx, m.Source, snapshotOptions(g))
-		if err != nil {
+		take := store.Snapshot
+		if m.Live {
+			take = store.Live
+		}
+		if m.Digest, _, err = take(ctx, m.Source, snapshotOptions(run.Options.Mounts, i, g.note)); err != nil {
 			return err
 		}
-		m.Digest = digest
 	}
 	return nil
 }

@@ -4,25 +4,14 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"path"
 	"path/filepath"
 	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
 
-	"github.com/wherry-ml/wherry/artifact"
 	"github.com/wherry-ml/wherry/dag"
-	"github.com/wherry-ml/wherry/watch"
 )
-
-func snapshotOptions(g *globals) artifact.SnapshotOptions {
-	return artifact.SnapshotOptions{
-		Note: g.note,
-		// A file that an editor has open is no other source, though there is a swap file beside it.
-		Skip: func(rel string, _ bool) bool { return watch.EditorFile(path.Base(rel)) },
-	}
-}
 
 // printResult prints how a run ended, for a program or for a person, and returns
 // the error that gives the exit code.
@@ -175,11 +164,7 @@ func (g *globals) printPlan(j *job) error {
 		fmt.Fprintf(g.Out, "  with %s\n", j.project.File)
 	}
 	for _, m := range j.run.Options.Mounts {
-		mode := ""
-		if m.ReadOnly {
-			mode = ":ro"
-		}
-		fmt.Fprintf(g.Out, "  -v %s:%s%s\n", m.Source, m.Target, mode)
+		fmt.Fprintf(g.Out, "  -v %s:%s%s\n", m.Source, m.Target, m.Mode())
 	}
 	for _, e := range j.run.Options.Env {
 		fmt.Fprintf(g.Out, "  env %s\n", e.Name)

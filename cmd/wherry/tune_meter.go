@@ -142,6 +142,7 @@ func number(v any) (float64, bool) {
 type follower struct {
 	backend runner.Backend
 	meter   *meter
+	note    func(string)
 
 	mu      sync.Mutex
 	pods    map[string]context.CancelFunc
@@ -152,6 +153,9 @@ type follower struct {
 // event is the trial's driver's observer.
 func (f *follower) event(e dag.Event) {
 	x := e.Execution
+	if e.Note != "" && !e.Detail && f.note != nil {
+		f.note(e.Note)
+	}
 	if x == nil || x.State != dag.Running || len(x.Attempts) == 0 || !x.Kind.Runs() || !f.meter.wants(x) {
 		return
 	}

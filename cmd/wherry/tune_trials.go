@@ -24,6 +24,7 @@ type trialRunner struct {
 	db       *sqlite.DB
 	driver   *dag.Driver // what all trials' drivers have in common
 	capacity runner.Capacity
+	note     func(string) // told what a trial waits for: an image that is built
 }
 
 // trialRunner opens what the trials of an experiment need.
@@ -60,7 +61,7 @@ func (r *trialRunner) Run(ctx context.Context, e *tuner.Experiment, t, parent *t
 	if err != nil {
 		return tuner.Outcome{}, err
 	}
-	f := &follower{backend: r.driver.Backend, meter: m}
+	f := &follower{backend: r.driver.Backend, meter: m, note: r.note}
 	driver := *r.driver
 	driver.Queue = queue.New(r.db, r.capacity, e.Trial.Options.Backend, t.Run, r.g.driven)
 	driver.Observe, driver.Beat = f.event, lock.beat
@@ -156,6 +157,9 @@ func (r *trialRunner) outcome(ctx context.Context, e *tuner.Experiment, run *dag
 	o := tuner.Outcome{Succeeded: run.State == dag.Succeeded, Error: run.Error}
 	if err := m.collector.Err(); err != nil {
 		o.Missing = err.Error()
+		if hint := hintText(err); hint != "" {
+			o.Missing += "; try: " + hint
+		}
 	}
 	if !o.Succeeded {
 		o.Tail = r.tail(executions)

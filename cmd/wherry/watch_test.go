@@ -17,11 +17,12 @@ import (
 func TestWatchTargets(t *testing.T) {
 	dir := t.TempDir()
 	for name, text := range map[string]string{
-		"wherry.yaml":           "mounts: ['./src:/src:ro', './src/out:/out']\nsecrets: {s: ./secret.env}\nconfigMaps: {c: ./conf.env}\nimages: {tool: t}\nbuild: {t: {context: ./ctx}, u: {context: ./unused}}\n",
+		"wherry.yaml":           "mounts: ['./src:/src:ro', './src/out:/out', './big:/big:ro,live']\nsecrets: {s: ./secret.env}\nconfigMaps: {c: ./conf.env}\nimages: {tool: t}\nbuild: {t: {context: ./ctx}, u: {context: ./unused}}\n",
 		"p.yaml":                watchedPipeline,
 		"src/a.py":              "",
 		"src/out/log":           "",
 		"live/x":                "",
+		"big/data":              "",
 		"data.csv":              "1",
 		"ctx/Dockerfile":        "FROM x",
 		"ctx/.dockerignore":     "docs",
@@ -57,7 +58,7 @@ func TestWatchTargets(t *testing.T) {
 		got[name], names = target, append(names, name)
 	}
 	slices.Sort(names)
-	want := []string{"conf.env", "ctx", "data.csv", "p.yaml", "params.yaml", "src", "steps.py", "wherry.yaml"}
+	want := []string{"big", "conf.env", "ctx", "data.csv", "p.yaml", "params.yaml", "src", "steps.py", "wherry.yaml"}
 	if !slices.Equal(names, want) {
 		t.Errorf("watched are %q, want %q", names, want)
 	}

@@ -66,6 +66,9 @@ func readBounded(path string) ([]byte, error) {
 	return content, nil
 }
 
+// Of is a text that lies inside another file, as a file of that name.
+func Of(name string, text []byte) (*File, error) { return newFile(name, text) }
+
 // newFile is a file of this text; what is empty or no text is an *Error.
 func newFile(name string, text []byte) (*File, error) {
 	if len(bytes.TrimSpace(text)) == 0 {

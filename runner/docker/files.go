@@ -265,6 +265,9 @@ func (pl *planner) addHost(f *filePlan, v runner.Volume, m runner.Mount) error {
 	if _, err := os.Stat(src); err != nil {
 		return fmt.Errorf("volume %q: %w", v.Name, err)
 	}
+	if !pl.mode.bind && v.Live {
+		return unsupported("volumes[].live", "%s is on this machine and the engine is not: it can't be mounted there as it is; leave out live, and a snapshot of it is copied there (:ro)", v.Host)
+	}
 	if !pl.mode.bind && !m.ReadOnly {
 		return unsupported("volumes[].host", "%s is on this machine and the engine is not, so it can be copied there (:ro) but not be written to", v.Host)
 	}

@@ -48,21 +48,16 @@ func NewCollector(names []string, sink Sink) *Collector {
 	return c
 }
 
-// Resume is called before anything is fed, after a crash, with the highest Pos
-// that is on record for each source. The parsers are then fed from the beginning
-// again, since a form, a rank or a count may depend on what came before: what is
-// on record is counted and goes no further. Who can't read a stream again from
-// its beginning uses Counts and the parser's Start instead.
-func (c *Collector) Resume(known map[string]int64) {
+// Resume is called before anything is fed, after a crash, with what is on record:
+// the highest Pos of each source, and how many observations of each metric. The
+// parsers are then fed from the beginning again, since a form or a rank may depend
+// on what came before; what is on record goes no further and is not counted again.
+// Who can't have a stream from its beginning gives the parser's Start, and no
+// known for it. See ScrapeOptions.Last for what can't be read twice.
+func (c *Collector) Resume(known, counts map[string]int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.known = known
-}
-
-// Counts sets how many observations of each metric came before those to come.
-func (c *Collector) Counts(counts map[string]int64) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
 	for name, n := range counts {
 		if i, ok := c.index[name]; ok {
 			c.counts[i] = n
@@ -91,14 +86,14 @@ func (c *Collector) emit(source string, pos int64, batch []Observation) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if pos > 0 && pos <= c.known[source] {
+		return
+	}
 	for i := range batch {
 		o := &batch[i]
 		n := &c.counts[c.index[o.Metric]]
 		*n++
 		o.N, o.Source, o.Pos = *n, source, pos
-	}
-	if pos > 0 && pos <= c.known[source] {
-		return
 	}
 	c.sink(batch)
 }

@@ -84,13 +84,14 @@ func TestResume(t *testing.T) {
 	for died := range len(input) {
 		g := collect("loss", "accuracy")
 		newText(t, g.Collector, TextOptions{Colon: true, Source: "log"}).Feed(input[:died], noon)
-		known := map[string]int64{}
+		known, counts := map[string]int64{}, map[string]int64{}
 		for _, o := range g.all {
 			known[o.Source] = max(known[o.Source], o.Pos)
+			counts[o.Metric]++
 		}
 		again := &gather{all: g.all}
 		again.Collector = NewCollector([]string{"loss", "accuracy"}, func(b []Observation) { again.all = append(again.all, b...) })
-		again.Resume(known)
+		again.Resume(known, counts)
 		feedAll(newText(t, again.Collector, TextOptions{Colon: true, Source: "log"}), input)
 		if diff := cmp.Diff(whole.full(), again.full()); diff != "" {
 			t.Fatalf("died after %d bytes: %s", died, diff)
@@ -98,9 +99,23 @@ func TestResume(t *testing.T) {
 	}
 }
 
+// With several files, what is new in one is read before what is on record of another.
+func TestResumeWithSeveralSources(t *testing.T) {
+	g := collect("loss")
+	g.Resume(map[string]int64{"a": 7, "b": 7}, map[string]int64{"loss": 2})
+	for _, source := range []string{"a", "b"} {
+		feedAll(newText(t, g.Collector, TextOptions{Source: source}), []byte("loss=1\nloss=2\n"))
+	}
+	want := []Observation{{Metric: "loss", Value: 2, Time: noon, Step: -1, N: 3, Source: "a", Pos: 14},
+		{Metric: "loss", Value: 2, Time: noon, Step: -1, N: 4, Source: "b", Pos: 14}}
+	if diff := cmp.Diff(want, g.all); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestGoOnInTheMiddle(t *testing.T) {
 	g := collect("loss")
-	g.Counts(map[string]int64{"loss": 7, "unknown": 1})
+	g.Resume(nil, map[string]int64{"loss": 7, "unknown": 1})
 	feedAll(newText(t, g.Collector, TextOptions{Source: "log", Start: 100}), []byte("loss=1\n"))
 	want := Observation{Metric: "loss", Value: 1, Time: noon, Step: -1, N: 8, Source: "log", Pos: 107}
 	if diff := cmp.Diff([]Observation{want}, g.all); diff != "" {

@@ -130,7 +130,7 @@ func TestFollowAFileThatIsRotated(t *testing.T) {
 	}
 	fmt.Fprint(old, "loss=2\nloss=3")
 	f.wait(2)
-	f.write("new", "loss=4\nloss=5\n", 0)
+	f.write("new", "0 epochs\nloss=4\nloss=5\n", 0) // not loss=30
 	if err := os.Rename(filepath.Join(f.dir, "new"), filepath.Join(f.dir, "m.log")); err != nil {
 		t.Fatal(err)
 	}

@@ -21,7 +21,8 @@ type Observation struct {
 
 // Sink takes the observations of one line or record, in order. They share Source
 // and Pos, and are to be stored together or not at all, or a crash could lose
-// half a line. The slice is valid only during the call. Calls never overlap.
+// half a line. The slice is valid only during the call. Calls never overlap, and
+// must not call the Collector.
 type Sink func([]Observation)
 
 // Parser turns a stream into observations. How the stream is cut into chunks

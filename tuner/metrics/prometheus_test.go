@@ -88,9 +88,9 @@ func FuzzPage(f *testing.F) {
 }
 
 // scrapeOnce takes the pages one after another, as if each were a scrape.
-func scrapeOnce(t *testing.T, g *gather, pages ...string) {
+func scrapeOnce(t *testing.T, g *gather, last map[string]float64, pages ...string) {
 	t.Helper()
-	s := &scraper{c: g.Collector, o: ScrapeOptions{Path: "/metrics"}}
+	s := &scraper{c: g.Collector, o: ScrapeOptions{Path: "/metrics", Last: last}}
 	for _, name := range g.names {
 		want, err := parseSelector(name)
 		if err != nil {
@@ -113,6 +113,7 @@ func TestWhichSeriesCounts(t *testing.T) {
 		{"changes only", "loss", []string{"loss 1\n", "loss 1\n", "loss 2\n", "loss 1\n"}, "loss 1\nloss 2\nloss 1\n"},
 		{"NaN changes once", "loss", []string{"loss NaN\n", "loss NaN\n"}, "loss NaN\n"},
 		{"the same at another time", "loss", []string{"loss 1 1000\n", "loss 1 1000\n", "loss 1 2000\n"}, "loss 1 at 1970-01-01T00:00:01Z\nloss 1 at 1970-01-01T00:00:02Z\n"},
+		{"the same with other labels", "loss", []string{"loss{epoch=\"1\"} 1\n", "loss{epoch=\"2\"} 1\n"}, "loss 1\nloss 1\n"},
 		{"the only one", "loss", []string{"loss{a=\"1\"} 1\nlosses 3\n"}, "loss 1\n"},
 		{"the one without labels", "loss", []string{"loss{a=\"1\"} 1\nloss 2\nloss{a=\"2\"} 3\n"}, "loss 2\n"},
 		{"by its labels", `loss{a="2"}`, []string{"loss{a=\"1\"} 1\nloss{b=\"x\",a=\"2\"} 3\n"}, "loss{a=\"2\"} 3\n"},
@@ -121,19 +122,27 @@ func TestWhichSeriesCounts(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			g := collect(tt.metric)
-			scrapeOnce(t, g, tt.pages...)
+			scrapeOnce(t, g, nil, tt.pages...)
 			if diff := cmp.Diff(tt.want, g.String()); diff != "" {
 				t.Error(diff)
 			}
 		})
 	}
 	g := collect("loss")
-	scrapeOnce(t, g, "python_info 1\nloss{a=\"1\"} 1\nloss{a=\"2\"} 3\nbad\n")
+	scrapeOnce(t, g, nil, "python_info 1\nloss{a=\"1\"} 1\nloss{a=\"2\"} 3\nbad\n")
 	e := g.Unavailable("loss")
 	want := `metric "loss" never came; seen instead: loss{a="1"}, loss{a="2"} (lines of /metrics that are not of Prometheus' text format: 1; ` +
 		`loss is 2 series, of which one must be named with its labels)`
 	if e.Error() != want || e.Hint() != `objectiveMetricName: 'loss{a="1"}'` {
 		t.Errorf("got\n%v\n%s\nwant\n%s", e, e.Hint(), want)
+	}
+}
+
+func TestScrapeAfterACrash(t *testing.T) {
+	g := collect("loss", "accuracy")
+	scrapeOnce(t, g, map[string]float64{"loss": 1, "accuracy": 1}, "loss 1\naccuracy 2\n", "loss 3\n", "loss 1\n")
+	if got, want := g.String(), "accuracy 2\nloss 3\nloss 1\n"; got != want {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }
 

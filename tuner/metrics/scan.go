@@ -86,10 +86,10 @@ func plausible(p pair, line []byte) bool {
 		return true
 	}
 	next := line[p.end]
-	if next == '.' { // the end of a sentence, but not of 1.2.3
+	if next == '.' || next == ':' { // the end of a sentence, but not a part of 1.2.3 or 10:30
 		return p.end+1 == len(line) || !isNameByte(line[p.end+1])
 	}
-	if isNameByte(next) || next == ':' {
+	if isNameByte(next) {
 		return false
 	}
 	i := p.end

@@ -33,6 +33,9 @@ type ScrapeOptions struct {
 	Path     string        // empty: /metrics
 	Header   http.Header   // httpGet.httpHeaders
 	Interval time.Duration // between scrapes; 0: 1 s
+	// Last has, after a crash, the latest value on record of each metric: a first
+	// scrape that finds it again found nothing new.
+	Last map[string]float64
 }
 
 // Scrape reads the Prometheus page of a trial again and again, until ctx ends,
@@ -50,7 +53,7 @@ type ScrapeOptions struct {
 // and UnavailableError names them.
 //
 // A page that can't be had is tried again at the next scrape; only if that never
-// succeeds is it a problem. Pages larger than 16 MiB are cut there.
+// succeeds is it a problem. A page larger than 16 MiB can't be had.
 func Scrape(ctx context.Context, c *Collector, o ScrapeOptions) error {
 	s := &scraper{c: c, o: o}
 	for _, name := range c.names {
@@ -127,9 +130,12 @@ func (s *scraper) scrape(ctx context.Context, client *http.Client) error {
 	if response.StatusCode != http.StatusOK {
 		return fmt.Errorf("GET %s: %s", s.o.Path, response.Status)
 	}
-	page, err := io.ReadAll(io.LimitReader(response.Body, maxPage))
+	page, err := io.ReadAll(io.LimitReader(response.Body, maxPage+1))
 	if err != nil {
 		return fmt.Errorf("GET %s: %w", s.o.Path, err)
+	}
+	if len(page) > maxPage {
+		return fmt.Errorf("GET %s: the page is larger than %d MiB", s.o.Path, maxPage>>20)
 	}
 	s.page(page, strings.Contains(response.Header.Get("Content-Type"), "openmetrics"), time.Now())
 	return nil
@@ -150,10 +156,9 @@ func (s *scraper) page(page []byte, inSeconds bool, now time.Time) {
 		}
 		used[at] = true
 		found := samples[at]
-		if last := s.last[i]; last != nil && same(*last, found) {
+		if !s.changed(i, found) {
 			continue
 		}
-		s.last[i] = &found
 		o := Observation{Metric: s.c.names[i], Value: found.value, Time: found.stamp, Step: -1}
 		if o.Time.IsZero() {
 			o.Time = now
@@ -166,6 +171,18 @@ func (s *scraper) page(page []byte, inSeconds bool, now time.Time) {
 		}
 	}
 	s.c.emit("", 0, batch)
+}
+
+// changed says whether the metric of index i is another than at the scrape before,
+// and remembers it.
+func (s *scraper) changed(i int, found sample) bool {
+	last := s.last[i]
+	s.last[i] = &found
+	if last != nil {
+		return !same(*last, found)
+	}
+	v, ok := s.o.Last[s.c.names[i]]
+	return !ok || math.Float64bits(v) != math.Float64bits(found.value)
 }
 
 // choose returns the index of the sample that want means, or -1.

@@ -25,7 +25,7 @@ type TextOptions struct {
 	// here; UnavailableError then says that the metric came in this form. Set it
 	// for whatever comes from elsewhere.
 	Colon bool
-	// Source and Start: see Observation and Collector.Counts. Start is how many
+	// Source and Start: see Observation and Collector.Resume. Start is how many
 	// bytes of the stream came before the first that is fed.
 	Source string
 	Start  int64

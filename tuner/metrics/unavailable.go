@@ -102,13 +102,13 @@ func nearest(name string, candidates []string) string {
 	return best
 }
 
-// abbreviates says whether each word of short is the beginning of a word of
-// long, in order.
+// abbreviates says whether each word of short, of two letters or more, is the
+// beginning of a word of long, in order.
 func abbreviates(short, long string) bool {
 	all := words(long)
 	some := words(short)
 	for _, w := range some {
-		i := slices.IndexFunc(all, func(o string) bool { return strings.HasPrefix(o, w) })
+		i := slices.IndexFunc(all, func(o string) bool { return len(w) > 1 && strings.HasPrefix(o, w) })
 		if i < 0 {
 			return false
 		}

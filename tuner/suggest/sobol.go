@@ -30,22 +30,30 @@ func (a sobol) Next(q Query) (Proposal, error) {
 	if skips {
 		place = 0
 	}
-	for got, misses := 0, 0; misses < tries; place++ {
+	repeats := false // all that is allowed seems to have been
+	for got, misses, known := 0, 0, 0; misses < tries; place++ {
 		x := sobolPoint(q.Space, axes, place, q.Seed)
 		if !skips {
 			return Proposal{Point: x, Parent: None}, nil
 		}
-		key := x.key()
-		if !q.Space.May(x) || walked[key] && !q.Space.exhausted(len(walked)) {
+		if !q.Space.May(x) {
 			misses++
 			continue
 		}
-		walked[key] = been != nil
+		key := x.key()
+		if walked[key] && !repeats {
+			known++
+			repeats = known >= tries/10 || q.Space.exhausted(len(walked))
+		}
+		if walked[key] && !repeats {
+			continue
+		}
+		walked[key], known, misses = been != nil, 0, 0
 		if got++; got > len(q.History) {
 			return Proposal{Point: x, Parent: None}, nil
 		}
 	}
-	return Proposal{}, fmt.Errorf("%w (%d points of the sequence)", errInfeasible, tries)
+	return Proposal{}, fmt.Errorf("%w (%d points of the sequence)", errNoPoint, tries)
 }
 
 func sobolPoint(s *Space, axes []axis, place uint32, seed uint64) Point {

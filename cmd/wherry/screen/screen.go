@@ -33,6 +33,7 @@ type Screen struct {
 
 	mu    sync.Mutex
 	model *Model
+	view  View   // in place of the model's picture
 	text  []byte // to be printed above the tree
 	dirty bool
 	live  bool
@@ -45,6 +46,19 @@ func New(out *os.File, color, reflows bool) *Screen {
 	s.tails.changed = func(pod string, lines []string) { s.change(func(m *Model) { m.SetTail(pod, lines) }) }
 	return s
 }
+
+// View draws lines of at most that width, at most that many. It must not block.
+type View func(now time.Time, width, height int) []string
+
+// NewView returns a screen that shows what view draws, in place of a run.
+func NewView(out *os.File, reflows bool, view View) *Screen {
+	s := New(out, false, reflows)
+	s.view = view
+	return s
+}
+
+// Changed has the view drawn again.
+func (s *Screen) Changed() { s.change(func(*Model) {}) }
 
 // Reflows reports whether a terminal is likely to wrap its lines anew when it gets
 // narrower. Nearly all do.
@@ -121,7 +135,7 @@ func (s *Screen) Close(keep bool) {
 	s.done, s.live = nil, false
 	if text := s.take(); keep {
 		width, height := s.size()
-		s.print(text, s.model.final(width, height), width)
+		s.print(text, s.final(width, height), width)
 	} else if text != "" || s.painter.widths != nil {
 		width, _ := s.size()
 		s.print(text, nil, width)
@@ -130,9 +144,17 @@ func (s *Screen) Close(keep bool) {
 }
 
 // final is the last picture: nothing runs any more.
-func (m *Model) final(width, height int) []string {
-	clear(m.tails)
-	return m.View(time.Now(), width, height).Lines
+func (s *Screen) final(width, height int) []string {
+	clear(s.model.tails)
+	return s.picture(width, height).Lines
+}
+
+// picture is what there is to see now.
+func (s *Screen) picture(width, height int) Frame {
+	if s.view != nil {
+		return Frame{Lines: s.view(time.Now(), width, height)}
+	}
+	return s.model.View(time.Now(), width, height)
 }
 
 func (s *Screen) draw(ctx context.Context) {
@@ -183,7 +205,7 @@ func (s *Screen) frame(ctx context.Context) {
 		s.mu.Unlock()
 		return
 	}
-	f := s.model.View(time.Now(), width, height)
+	f := s.picture(width, height)
 	text := s.take()
 	s.dirty = false
 	s.mu.Unlock()
