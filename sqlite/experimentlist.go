@@ -48,6 +48,19 @@ func (d *DB) ListExperiments(ctx context.Context, n int) (list []ExperimentRow, 
 	return list, nil
 }
 
+// OpenExperiments returns the experiments that have not ended, oldest first. Whether one
+// has lost its driver, its owner lock says.
+func (d *DB) OpenExperiments(ctx context.Context) (list []ExperimentRow, err error) {
+	err = d.view(ctx, func(s *snapshot) error {
+		list, err = experimentRows(s, ` WHERE e.state NOT IN (?, ?) ORDER BY e.created, e.id`, tuner.Succeeded, tuner.Failed)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("look for interrupted experiments: %w", err)
+	}
+	return list, nil
+}
+
 // FindExperiment returns the experiment that ref names: an id, "last", a name (the
 // newest of it) or a unique prefix of an id. Else it is a *NotFoundError or an
 // *AmbiguousError.

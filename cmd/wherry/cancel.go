@@ -73,6 +73,7 @@ func (g *globals) cancel(ctx context.Context, ref string, wait bool) error {
 
 // cancelInterrupted drives a run that nobody drives to its canceled end.
 func (g *globals) cancelInterrupted(ctx context.Context, id string) error {
+	defer goOnUnread()()
 	lock, err := g.lockRun(ctx, id)
 	if err != nil {
 		return err
@@ -90,6 +91,7 @@ func (g *globals) cancelInterrupted(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
+	defer g.letGo()
 	driver.Beat = lock.beat
 	run, _, err = driver.Drive(ctx, id)
 	if err != nil {

@@ -3,9 +3,11 @@ package main
 import (
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -30,8 +32,27 @@ type globals struct {
 	Home    string // WHERRY_HOME, absolute
 
 	tree   atomic.Pointer[screen.Screen] // that was on Err last: notes go above it
+	said   *sync.Map                     // notes that are not said again; nil: all are
+	log    *slog.Logger                  // in place of Err, where nobody looks on; nil: none
+	parent *globals                      // of a part of this process: what is opened is the parent's
 	opened opened
-	said   *sync.Map // notes that are not said again; nil: all are
+}
+
+// part returns globals of a part of this process, which says what there is to say in
+// a log and has no results of its own.
+func (g *globals) part(log *slog.Logger) *globals {
+	return &globals{
+		In: g.In, Out: io.Discard, Err: io.Discard, Kill: g.Kill, SharesTerminal: g.SharesTerminal, Getenv: g.Getenv,
+		Output: "text", Verbose: g.Verbose, Home: g.Home, said: &sync.Map{}, log: log, parent: g,
+	}
+}
+
+// shared is what all parts of this process have opened.
+func (g *globals) shared() *opened {
+	for g.parent != nil {
+		g = g.parent
+	}
+	return &g.opened
 }
 
 func newRootCmd(g *globals) *cobra.Command {
@@ -70,11 +91,41 @@ to IR YAML) and kind: Pipeline with a workflowSpec. No cluster, no account.`,
 		newRunCmd(g), newTuneCmd(g), newResumeCmd(g), newRerunCmd(g), newGetCmd(g), newDescribeCmd(g), newLogsCmd(g),
 		newCancelCmd(g), newExplainCmd(g), newDiffCmd(g), newDebugCmd(g), newLineageCmd(g), newDoctorCmd(g), newGCCmd(g),
 		newDeleteCmd(g), newInitCmd(g), newBundleCmd(g), newVersionCmd(g),
+		newUpCmd(g), newDownCmd(g), newStatusCmd(g),
 	)
 	for _, c := range cmd.Commands() {
 		c.Args = usageArgs(c.Args)
 	}
+	strictBuiltins(cmd)
 	return cmd
+}
+
+// strictBuiltins makes wrong usage of what cobra's own commands are content with: a
+// completion for a shell that is not known, help on a command that there is not.
+func strictBuiltins(root *cobra.Command) {
+	root.InitDefaultCompletionCmd("bash")
+	root.InitDefaultHelpCmd()
+	for _, c := range root.Commands() {
+		switch c.Name() {
+		case "completion":
+			c.Args = cobra.ArbitraryArgs
+			c.RunE = func(c *cobra.Command, args []string) error {
+				if len(args) == 0 {
+					return c.Help()
+				}
+				return &usageError{msg: fmt.Sprintf("there is no completion for %q", args[0]), mend: "wherry completion bash, fish, powershell or zsh"}
+			}
+		case "help":
+			c.Run, c.RunE = nil, func(_ *cobra.Command, args []string) error {
+				of, rest, err := root.Find(args)
+				if err != nil || len(rest) > 0 {
+					return &usageError{msg: fmt.Sprintf("there is no command %q", strings.Join(args, " ")), mend: "wherry --help lists them"}
+				}
+				of.InitDefaultHelpFlag()
+				return of.Help()
+			}
+		}
+	}
 }
 
 // usageArgs makes a wrong number of arguments wrong usage.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -11,6 +12,7 @@ import (
 	"strings"
 	"syscall"
 	"time"
+	"unicode"
 
 	"github.com/spf13/cobra"
 
@@ -41,6 +43,11 @@ type runFlags struct {
 	detach      bool
 	watch       bool
 	reads       func(files []string) // told what a .py file is made of; may be nil
+
+	// Of a watch in wherry.yaml alone.
+	watchKey string         // see dag.RunOptions.Watch
+	base     string         // folder that relative paths are seen from; empty: the current one
+	values   map[string]any // as params, typed
 }
 
 func newRunCmd(g *globals) *cobra.Command {
@@ -135,11 +142,14 @@ func (g *globals) showPlan(job *job) error {
 // startRun begins a prepared run and drives it to its end.
 func (g *globals) startRun(ctx context.Context, job *job, detach bool) error {
 	p := newProgress(g)
+	asBefore := goOnUnread()
 	driver, lock, err := g.begin(ctx, job, p)
+	asBefore()
 	if err != nil {
 		return err
 	}
 	defer lock.Close()
+	defer g.letGo()
 	if detach {
 		return g.detach(job.run.ID, lock)
 	}
@@ -147,31 +157,41 @@ func (g *globals) startRun(ctx context.Context, job *job, detach bool) error {
 }
 
 // begin checks a prepared run against what is there to run it, snapshots its sources
-// and stores it. The caller drives it, and then closes its lock.
+// and stores it. The caller drives it, and then closes its lock and lets go.
 func (g *globals) begin(ctx context.Context, job *job, p *progress) (*dag.Driver, *runLock, error) {
-	run := job.run
-	driver, q, err := g.driver(ctx, run.ID, run.Options, p.observe)
+	driver, q, err := g.driver(ctx, job.run.ID, job.run.Options, p.observe)
 	if err != nil {
 		return nil, nil, err
 	}
+	lock, err := g.store(ctx, job, driver, q)
+	if err != nil {
+		g.letGo()
+		return nil, nil, err
+	}
+	return driver, lock, nil
+}
+
+// store checks and stores a run that driver will drive, and takes its lock.
+func (g *globals) store(ctx context.Context, job *job, driver *dag.Driver, q *queue.Queue) (*runLock, error) {
+	run := job.run
 	if !driver.Backend.Features().Isolation { // no /s3/… of its own
 		run.Options.Imports = filepath.Join(g.Home, "runs", run.ID, "imports")
 	}
 	if err := checkSizes(job, q); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	if err := dag.CheckGiven(run); err != nil {
-		return nil, nil, &usageError{msg: err.Error(), mend: hintText(err)}
+		return nil, &usageError{msg: err.Error(), mend: hintText(err)}
 	}
 	noteMayNeed(run)
 	if !driver.Backend.Features().Isolation { // the path of containers can't be had
 		run.Options.Workspace = filepath.Join(g.Home, "runs", run.ID, "workspace")
 	}
 	if err := checkBackend(job, driver.Backend, g.Home); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	if err := g.snapshot(ctx, run); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	for _, n := range run.Pipeline.Notes {
 		g.note("note: " + strings.ReplaceAll(strings.TrimSpace(n), "\n", "\n      "))
@@ -181,16 +201,16 @@ func (g *globals) begin(ctx context.Context, job *job, p *progress) (*dag.Driver
 	}
 	g.nameInterrupted(ctx)
 	if err := reclaim(ctx, driver.Backend, q); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	lock, err := g.lockRun(ctx, run.ID)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	if err := driver.Store.CreateRun(ctx, run); err != nil {
-		return nil, nil, errors.Join(err, lock.Close())
+		return nil, errors.Join(err, lock.Close())
 	}
-	return driver, lock, nil
+	return lock, nil
 }
 
 // job is a run that was prepared and not yet stored.
@@ -202,7 +222,10 @@ type job struct {
 
 // prepareRun reads and checks everything that a run is made of.
 func (g *globals) prepareRun(ctx context.Context, f runFlags) (*job, error) {
-	if err := f.cache.check(); err != nil {
+	if f.file == "" {
+		return nil, &usageError{msg: "the name of the file is empty", mend: "wherry run FILE"}
+	}
+	if err := errors.Join(f.cache.check(), checkRunName(f.name)); err != nil {
 		return nil, err
 	}
 	if !slices.Contains(backendNames, f.backend) {
@@ -241,9 +264,25 @@ func (g *globals) prepareRun(ctx context.Context, f runFlags) (*job, error) {
 	return &job{loaded: l, run: run, project: proj}, nil
 }
 
+// checkRunName refuses a name by which no command could find its run again.
+func checkRunName(name string) error {
+	bad := ""
+	switch {
+	case strings.Contains(name, "/"):
+		bad = "has a slash in it, and RUN/TASK names a task"
+	case strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsPrint(r) }) || strings.TrimSpace(name) != name:
+		bad = "has characters that nobody sees"
+	case name == "last":
+		bad = "means the newest run"
+	default:
+		return nil
+	}
+	return &usageError{msg: fmt.Sprintf("--name %q %s", name, bad), mend: "--name nightly-2"}
+}
+
 // runOptions merges wherry.yaml and flags; flags win.
 func runOptions(f runFlags, proj *project) (dag.RunOptions, []string, error) {
-	o := dag.RunOptions{Backend: f.backend, MaxParallel: f.maxParallel, Platform: f.platform, Trust: proj.Trust, NoLayers: f.noLayers, Cache: f.cache.mode()}
+	o := dag.RunOptions{Backend: f.backend, MaxParallel: f.maxParallel, Platform: f.platform, Trust: proj.Trust, NoLayers: f.noLayers, Cache: f.cache.mode(), Watch: f.watchKey}
 	switch f.network {
 	case "on":
 	case "none":
@@ -255,12 +294,12 @@ func runOptions(f runFlags, proj *project) (dag.RunOptions, []string, error) {
 		return o, nil, &usageError{msg: "--max-parallel must be 0 or more"}
 	}
 	mounts := slices.Clone(proj.Mounts)
-	cwd, err := os.Getwd()
+	base, err := filepath.Abs(f.base)
 	if err != nil {
 		return o, nil, err
 	}
 	for _, text := range f.mounts {
-		m, err := parseMount(cwd, text)
+		m, err := parseMount(base, text)
 		if err != nil {
 			return o, nil, fmt.Errorf("-v %w", err)
 		}
@@ -310,7 +349,8 @@ func aliases(p *dag.Pipeline, proj *project) map[string]dag.Alias {
 	return out
 }
 
-// bindParameters merges parameters: flags over --params over wherry.yaml.
+// bindParameters merges parameters: flags, or those of a watch, over --params over
+// wherry.yaml.
 func bindParameters(p *dag.Pipeline, f runFlags, proj *project) (map[string]any, error) {
 	values := map[string]any{}
 	for k, v := range proj.Params {
@@ -336,6 +376,7 @@ func bindParameters(p *dag.Pipeline, f runFlags, proj *project) (map[string]any,
 			values[k] = v
 		}
 	}
+	maps.Copy(values, f.values)
 	text := map[string]string{}
 	for _, p := range f.params {
 		name, value, ok := strings.Cut(p, "=")
@@ -345,15 +386,15 @@ func bindParameters(p *dag.Pipeline, f runFlags, proj *project) (map[string]any,
 		text[name] = value
 		delete(values, name)
 	}
-	if err := giveArtifacts(p, text, values); err != nil {
+	if err := giveArtifacts(p, f.base, text, values); err != nil {
 		return nil, err
 	}
 	return p.Bind(text, values)
 }
 
-// giveArtifacts binds the pipeline's input artifacts. Paths on the command line
-// are relative to the current directory, as everything there.
-func giveArtifacts(p *dag.Pipeline, text map[string]string, values map[string]any) error {
+// giveArtifacts binds the pipeline's input artifacts. Relative paths are seen from
+// base; empty: from the current folder, as everything on the command line.
+func giveArtifacts(p *dag.Pipeline, base string, text map[string]string, values map[string]any) error {
 	given := map[string]string{}
 	for name := range p.Components[p.Root].Inputs.Artifacts {
 		uri, ok := text[name]
@@ -366,7 +407,7 @@ func giveArtifacts(p *dag.Pipeline, text map[string]string, values map[string]an
 			continue
 		}
 		if uri != "" && !strings.Contains(uri, "://") {
-			path, err := filepath.Abs(uri)
+			path, err := filepath.Abs(relativeTo(base, uri))
 			if err != nil {
 				return err
 			}
@@ -477,6 +518,9 @@ func reclaim(ctx context.Context, b runner.Backend, q *queue.Queue) error {
 
 // nameInterrupted tells of runs that have lost their driver.
 func (g *globals) nameInterrupted(ctx context.Context) {
+	if g.parent != nil || g.isUp() {
+		return // wherry up goes on with them
+	}
 	db, err := g.database(ctx)
 	if err != nil {
 		return
@@ -542,7 +586,7 @@ func (g *globals) diedEarly(id, log string) error {
 	if err != nil {
 		return err
 	}
-	if run.State.Ended() {
+	if run.State.Ended() || g.driven(id) { // by another one, that was faster
 		fmt.Fprintln(g.Out, id)
 		return nil
 	}

@@ -133,6 +133,7 @@ func (g *globals) tune(ctx context.Context, f tuneFlags, changed func(string) bo
 	if err != nil {
 		return err
 	}
+	defer g.letGo()
 	job.run.Options = e.Trial.Options
 	if err := checkSizes(job, q); err != nil {
 		return err
@@ -169,8 +170,10 @@ func (g *globals) driveExperiment(ctx context.Context, e *tuner.Experiment, tria
 	c := &tuner.Controller{Store: r.db, Runner: r, Observe: p.observe, Beat: lock.beat}
 	ctx, stop := withHangup(ctx)
 	defer stop()
+	asBefore := goOnUnread()
 	e, trials, err := c.Drive(ctx, e.ID)
 	p.close()
+	asBefore()
 	if err != nil {
 		return &experimentError{e: e, err: err}
 	}

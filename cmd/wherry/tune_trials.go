@@ -27,7 +27,7 @@ type trialRunner struct {
 	note     func(string) // told what a trial waits for: an image that is built
 }
 
-// trialRunner opens what the trials of an experiment need.
+// trialRunner opens what the trials of an experiment need, until the caller calls letGo.
 func (g *globals) trialRunner(ctx context.Context, o dag.RunOptions, experiment string) (*trialRunner, *queue.Queue, error) {
 	db, err := g.database(ctx)
 	if err != nil {
@@ -39,6 +39,7 @@ func (g *globals) trialRunner(ctx context.Context, o dag.RunOptions, experiment 
 	}
 	capacity, err := driver.Backend.Capacity(ctx)
 	if err != nil {
+		g.letGo()
 		return nil, nil, err
 	}
 	return &trialRunner{g: g, db: db, driver: driver, capacity: capacity}, q, nil
@@ -157,6 +158,9 @@ func (r *trialRunner) outcome(ctx context.Context, e *tuner.Experiment, run *dag
 	o := tuner.Outcome{Succeeded: run.State == dag.Succeeded, Error: run.Error}
 	if err := m.collector.Err(); err != nil {
 		o.Missing = err.Error()
+		if hint := hintText(err); hint != "" {
+			o.Missing += "; try: " + hint
+		}
 	}
 	if !o.Succeeded {
 		o.Tail = r.tail(executions)

@@ -134,9 +134,6 @@ func TestFidelityGates(t *testing.T) {
 			continue
 		}
 		t.Run(g.name, func(t *testing.T) {
-			if a, _ := New(g.algorithm, g.settings); a == (notYet{}) {
-				t.Skip("not there yet")
-			}
 			for _, name := range []string{"table_gbdt", "table_mlp"} {
 				seen := playFidelities(t, g, name, seeds)
 				for k, units := range fidelityBudgets {
