@@ -59,10 +59,11 @@ func (g *globals) getExperiments(ctx context.Context, db *sqlite.DB, f getFlags)
 }
 
 func (g *globals) getTrials(ctx context.Context, db *sqlite.DB, id string, f getFlags) error {
-	e, trials, _, err := db.LoadExperiment(ctx, id, false)
+	e, trials, observed, err := db.LoadExperiment(ctx, id, false)
 	if err != nil {
 		return err
 	}
+	tuner.Replay(e, trials, observed) // of those that run
 	if f.state != "" {
 		trials = slices.DeleteFunc(trials, func(t *tuner.Trial) bool { return !strings.EqualFold(string(t.State), f.state) })
 	}
@@ -108,10 +109,11 @@ func (g *globals) describeExperiment(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
-	e, trials, _, err := db.LoadExperiment(ctx, id, false)
+	e, trials, observed, err := db.LoadExperiment(ctx, id, false)
 	if err != nil {
 		return err
 	}
+	tuner.Replay(e, trials, observed) // of those that run
 	if g.structured() {
 		return g.printDocument(map[string]any{"experiment": newExperimentDocument(e, trials)})
 	}
