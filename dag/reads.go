@@ -84,6 +84,10 @@ func (d *drive) watchReads(pod *runner.Pod) (views, error) {
 		if v.Tree == "" || !strings.HasPrefix(v.Name, mountVolume) {
 			continue
 		}
+		if d.isFile(v.Tree) {
+			w[v.Name] = wholeFile{}
+			continue
+		}
 		at := filepath.Join(dir, fmt.Sprint(i))
 		view, err := d.Artifacts.View(d.ops, v.Tree, at)
 		switch {
@@ -101,6 +105,23 @@ func (d *drive) watchReads(pod *runner.Pod) (views, error) {
 	}
 	return w, nil
 }
+
+// isFile reports whether a stored source is a single file.
+func (d *drive) isFile(digest string) bool {
+	at, err := d.Artifacts.Path(digest)
+	if err != nil {
+		return false
+	}
+	info, err := os.Lstat(at)
+	return err == nil && info.Mode().IsRegular()
+}
+
+// wholeFile is the view of a source that is a single file: it counts as read, so that
+// nobody has to watch it. A store lists such a file by the name ".".
+type wholeFile struct{}
+
+func (wholeFile) Opened() ([]string, bool) { return []string{"."}, true }
+func (wholeFile) SoFar() []string          { return []string{"."} }
 
 // ErrNoView says that it can't be seen which files are opened.
 var ErrNoView = errors.New("opens can't be seen here")
