@@ -297,7 +297,7 @@ func (d *drive) why(n *node, read *PastReads) string {
 		}
 	}
 	if past, err := d.Store.PastReads(d.ops, base); err == nil && base != "" && slices.ContainsFunc(past, func(p PastReads) bool { return d.readTheSame(&p) }) {
-		maps.Copy(last, d.mountParts()) // what changed in the sources was not read
+		d.leaveUnread(last)
 	}
 	return explainMiss(last, n.exec.KeyParts, d.changedMount)
 }

@@ -195,15 +195,16 @@ func (d *drive) readTheSame(p *PastReads) bool {
 	return true
 }
 
-// mountParts are the parts of a key that are snapshots of mounted sources.
-func (d *drive) mountParts() map[string]string {
-	parts := map[string]string{}
+// leaveUnread gives the parts of an earlier key the snapshots that the run has, since
+// what changed in them was not read. A mount that was not there, or was live, is a
+// change of its own.
+func (d *drive) leaveUnread(parts map[string]string) {
 	for _, m := range d.run.Options.Mounts {
-		if m.snapshotted() {
+		was := parts[mountPart(m.Target)]
+		if m.snapshotted() && was != "" && !strings.HasPrefix(was, liveWord) {
 			parts[mountPart(m.Target)] = m.Digest
 		}
 	}
-	return parts
 }
 
 // removeViews deletes the trees of an attempt's views.

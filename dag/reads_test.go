@@ -43,6 +43,9 @@ func (a *trees) SoFar() []string {
 }
 
 func (a *trees) Files(_ context.Context, digest string) (map[string]string, error) {
+	if a.files[digest] == nil {
+		return nil, fs.ErrNotExist
+	}
 	return a.files[digest], nil
 }
 
@@ -135,15 +138,15 @@ func TestFileAmongSources(t *testing.T) {
 			"t1": {"a.py": "a", "b.py": "b"}, "t2": {"a.py": "a", "b.py": "B"},
 			"f1": {".": "x\nlr = 0.1\n"}, "f2": {".": "x\nlr = 0.2\n"},
 		}}
-		run := func(id, tree, file, want string) {
+		run := func(id, tree, file, want string, more ...Mount) {
 			t.Helper()
 			p := steps("a")
 			p.Components["root"].Graph.Tasks["a"].Cache = true
 			s.create(id, p, func(r *Run) {
-				r.Options.Mounts = []Mount{
+				r.Options.Mounts = append([]Mount{
 					{Source: "/src", Target: "/app", ReadOnly: true, Digest: tree},
 					{Source: "/one.cfg", Target: "/one.cfg", ReadOnly: true, Digest: file},
-				}
+				}, more...)
 			})
 			d := s.driver(id)
 			d.Backend, d.Artifacts = seeing{s.backend}, store
@@ -164,6 +167,7 @@ func TestFileAmongSources(t *testing.T) {
 		run("r2", "t2", "f1", "b.py changed, which it does not read; else as in run r1")
 		run("r3", "t2", "f2", "/one.cfg changed, line 2: lr = 0.1 -> lr = 0.2")
 		run("r4", "t1", "f2", "b.py changed, which it does not read; else as in run r3")
+		run("r5", "t2", "f2", "mount /two.cfg: (none) -> f1", Mount{Source: "/two.cfg", Target: "/two.cfg", ReadOnly: true, Digest: "f1"})
 	})
 }
 
