@@ -38,6 +38,15 @@ type SourceRead struct {
 	Digest string   `json:"digest"` // of what it read, see Artifacts.ReadDigest
 }
 
+// opened tells which files were opened, of which there may be as many as there are files.
+func (r *SourceRead) opened() func(name string) bool {
+	set := make(map[string]bool, len(r.Opened))
+	for _, name := range r.Opened {
+		set[name] = true
+	}
+	return func(name string) bool { return set[name] }
+}
+
 // mountPart names the part of a cache key that is a mounted source.
 func mountPart(target string) string { return "mount " + target }
 
