@@ -10,7 +10,7 @@ import (
 // TestExplainManyFiles asserts that what a checkout has changed, of a step that reads
 // nearly everything, is told in time and file by file.
 func TestExplainManyFiles(t *testing.T) {
-	const files = 60_000
+	const files = 100_000
 	before, after := map[string]string{}, map[string]string{}
 	reads := []SourceRead{{Target: "/app"}}
 	for i := range files {
