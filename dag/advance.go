@@ -347,7 +347,7 @@ func (d *drive) end(n *node, s State, err string) {
 	}
 	d.change(n)
 	d.batch.Durable = d.batch.Durable || s == Succeeded && !n.exec.Cached || s == Failed
-	n.parent.open--
+	n.parent.ended(s)
 	d.dirty = append(d.dirty, n.parent.dependents[n.task.Name]...)
 	switch {
 	case n.parent.open == 0:
