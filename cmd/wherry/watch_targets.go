@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"os"
 	"path/filepath"
 	"strings"
 
@@ -63,9 +64,10 @@ func (t *targetList) files(paths []string) {
 }
 
 // file adds a file or folder; "" is none.
-func (t *targetList) file(path string) { t.add(path, nil) }
+func (t *targetList) file(path string) { t.add(watch.Target{Path: path}) }
 
-func (t *targetList) add(path string, skip func(rel string, dir bool) bool) {
+func (t *targetList) add(target watch.Target) {
+	path := target.Path
 	abs, err := filepath.Abs(path)
 	if path == "" || err != nil || t.seen[abs] {
 		return
@@ -74,7 +76,8 @@ func (t *targetList) add(path string, skip func(rel string, dir bool) bool) {
 		t.seen = map[string]bool{}
 	}
 	t.seen[abs] = true
-	t.list = append(t.list, watch.Target{Path: abs, Skip: skip})
+	target.Path = abs
+	t.list = append(t.list, target)
 }
 
 // builds adds what images of the pipeline are built from.
@@ -86,10 +89,17 @@ func (t *targetList) builds(j *job, proj *project) {
 		}
 		t.file(b.Requirements.File)
 		if b.Context != "" {
-			skip, _ := dockerIgnored(b.Context, cmp.Or(b.Dockerfile, "Dockerfile")) // the build says what is wrong with it
-			t.add(b.Context, skip)
+			t.add(buildContext(b.Context, cmp.Or(b.Dockerfile, "Dockerfile")))
 		}
 	}
+}
+
+// buildContext is the folder that an image is built from, without what its
+// .dockerignore leaves out.
+func buildContext(dir, dockerfile string) watch.Target {
+	rules, _ := os.ReadFile(filepath.Join(dir, ".dockerignore")) // first: if it is saved now, it differs the next time
+	skip, _ := dockerIgnored(dir, dockerfile)                    // the build says what is wrong with it
+	return watch.Target{Path: dir, Skip: skip, Rules: dockerfile + "\n" + string(rules)}
 }
 
 // done returns the targets without what runs write themselves.
@@ -108,6 +118,11 @@ func (t *targetList) done() []watch.Target {
 		}
 		if inside(real) {
 			continue
+		}
+		for _, path := range never {
+			if strings.HasPrefix(path, real+"/") {
+				target.Rules += "\nnever " + path
+			}
 		}
 		skip := target.Skip
 		target.Skip = func(rel string, dir bool) bool {

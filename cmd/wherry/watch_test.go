@@ -70,6 +70,30 @@ func TestWatchTargets(t *testing.T) {
 	}
 }
 
+// TestWatchRules asserts that the watcher is told when other rules hide what a run is
+// made of: a .dockerignore that was saved, a mount below another that is gone.
+func TestWatchRules(t *testing.T) {
+	dir := t.TempDir()
+	rules := func(ignored string, written ...string) string {
+		if err := os.WriteFile(filepath.Join(dir, ".dockerignore"), []byte(ignored), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		l := &targetList{home: "/nowhere", written: written}
+		l.add(buildContext(dir, "Dockerfile"))
+		return l.done()[0].Rules
+	}
+	before := rules("docs", filepath.Join(physical(dir), "out"))
+	if again := rules("docs", filepath.Join(physical(dir), "out"), "/elsewhere"); again != before {
+		t.Errorf("the same rules are %q and %q", before, again)
+	}
+	if rules("", filepath.Join(physical(dir), "out")) == before {
+		t.Error("another .dockerignore has the same rules")
+	}
+	if rules("docs") == before {
+		t.Error("without a mount below it there are the same rules")
+	}
+}
+
 const watchedPipeline = `
 pipelineInfo: {name: p}
 schemaVersion: 2.1.0
