@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/wherry-ml/wherry/dag"
@@ -54,7 +55,6 @@ type targetList struct {
 	home    string
 	written []string // where runs write, without symbolic links
 	list    []watch.Target
-	seen    map[string]bool
 }
 
 func (t *targetList) files(paths []string) {
@@ -66,18 +66,26 @@ func (t *targetList) files(paths []string) {
 // file adds a file or folder; "" is none.
 func (t *targetList) file(path string) { t.add(watch.Target{Path: path}) }
 
+// add adds a target. Of one that is there already, that counts which either counts.
 func (t *targetList) add(target watch.Target) {
-	path := target.Path
-	abs, err := filepath.Abs(path)
-	if path == "" || err != nil || t.seen[abs] {
+	abs, err := filepath.Abs(target.Path)
+	if target.Path == "" || err != nil {
 		return
 	}
-	if t.seen == nil {
-		t.seen = map[string]bool{}
-	}
-	t.seen[abs] = true
 	target.Path = abs
-	t.list = append(t.list, target)
+	i := slices.IndexFunc(t.list, func(o watch.Target) bool { return o.Path == abs })
+	if i < 0 {
+		t.list = append(t.list, target)
+		return
+	}
+	have := &t.list[i]
+	one, other := have.Skip, target.Skip
+	if one == nil || other == nil {
+		have.Skip, have.Rules = nil, ""
+		return
+	}
+	have.Skip = func(rel string, dir bool) bool { return one(rel, dir) && other(rel, dir) }
+	have.Rules += "\nand " + target.Rules
 }
 
 // builds adds what images of the pipeline are built from.

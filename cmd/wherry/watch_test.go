@@ -94,6 +94,29 @@ func TestWatchRules(t *testing.T) {
 	}
 }
 
+// TestWatchContextAndSource asserts that of a folder which an image is built from, and which
+// is mounted as well, everything counts: a .dockerignore hides nothing of a mount.
+func TestWatchContextAndSource(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, ".dockerignore"), []byte("docs"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	build, mount := buildContext(dir, "Dockerfile"), watch.Target{Path: dir}
+	for _, c := range []struct {
+		targets []watch.Target
+		hidden  bool
+	}{{[]watch.Target{build, mount}, false}, {[]watch.Target{mount, build}, false}, {[]watch.Target{build, build}, true}} {
+		l := &targetList{home: "/nowhere"}
+		for _, target := range c.targets {
+			l.add(target)
+		}
+		got := l.done()
+		if len(got) != 1 || got[0].Skip("docs", true) != c.hidden {
+			t.Errorf("%d targets, docs are hidden: %v, want one, %v", len(got), !c.hidden, c.hidden)
+		}
+	}
+}
+
 const watchedPipeline = `
 pipelineInfo: {name: p}
 schemaVersion: 2.1.0
