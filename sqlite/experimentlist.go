@@ -16,7 +16,8 @@ type ExperimentRow struct {
 	State    tuner.State
 	Reason   string
 	Trials   int
-	Done     int // ended ones
+	Done     int  // ended ones
+	Asked    bool // somebody else runs them: nobody drives it
 	Created  time.Time
 	Ended    time.Time
 }
@@ -25,13 +26,14 @@ func experimentRows(q querier, rest string, args ...any) (list []ExperimentRow, 
 	err = each(q, func(rows *sql.Rows) error {
 		var r ExperimentRow
 		var created, ended int64
-		err := rows.Scan(&r.ID, &r.Name, &r.State, &r.Reason, &created, &ended, &r.Trials, &r.Done)
+		err := rows.Scan(&r.ID, &r.Name, &r.State, &r.Reason, &created, &ended, &r.Trials, &r.Done, &r.Asked)
 		r.Created, r.Ended = moment(created), moment(ended)
 		list = append(list, r)
 		return err
 	}, `SELECT e.id, e.name, e.state, e.reason, e.created, e.ended,
 			(SELECT count(*) FROM trials t WHERE t.experiment = e.id),
-			(SELECT count(*) FROM trials t WHERE t.experiment = e.id AND t.state NOT IN ('Created', 'Running'))
+			(SELECT count(*) FROM trials t WHERE t.experiment = e.id AND t.state NOT IN ('Created', 'Running')),
+			json_extract(e.spec, '$.trial.pipeline') IS NULL
 		FROM experiments e`+rest, args...)
 	return list, err
 }

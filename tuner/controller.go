@@ -128,10 +128,7 @@ func (d *drive) count(t *Trial) {
 
 // loop runs until the experiment has ended or is given up.
 func (d *drive) loop() error {
-	if d.e.State == Created || d.e.State == Restarting {
-		d.e.State, d.e.Reason, d.e.Message = Running, ReasonRunning, ""
-		d.tell(nil, false)
-	}
+	d.begin()
 	for _, t := range d.trials {
 		if !t.State.Ended() {
 			d.start(t)
@@ -258,31 +255,42 @@ func (d *drive) giveUp() {
 	}
 }
 
-// propose asks the algorithm for a trial, and has it run once it is on record.
+// propose makes a trial, and has it run once it is on record.
 func (d *drive) propose() error {
-	p, err := d.algorithm.Next(d.query())
-	switch {
-	case errors.Is(err, suggest.ErrWait) && len(d.live) > 0:
-		d.waiting = true
-		return nil
-	case errors.Is(err, suggest.ErrExhausted):
-		d.spent = true
-		return nil
-	case err != nil:
-		return fmt.Errorf("algorithm %s: %w", d.e.Algorithm.Name, err)
+	t, err := d.next()
+	if t == nil || err != nil {
+		return err
 	}
-	n := len(d.trials)
-	t := &Trial{
-		Number: n, Name: fmt.Sprintf("%s-%d", d.e.Name, n+1), State: TrialRunning, Proposal: p,
-		Run: d.Runner.NewRun(), Created: time.Now(), Started: time.Now(),
-	}
-	d.trials = append(d.trials, t)
-	d.tell(t, false)
+	t.Run = d.Runner.NewRun()
 	if err := d.commit(); err != nil {
 		return err
 	}
 	d.start(t)
 	return nil
+}
+
+// next asks the algorithm for a trial. There is none where the algorithm is waiting
+// for another one to end, or is spent.
+func (d *drive) next() (*Trial, error) {
+	p, err := d.algorithm.Next(d.query())
+	switch {
+	case errors.Is(err, suggest.ErrWait) && len(d.trials) > d.ended:
+		d.waiting = true
+		return nil, nil
+	case errors.Is(err, suggest.ErrExhausted):
+		d.spent = true
+		return nil, nil
+	case err != nil:
+		return nil, fmt.Errorf("algorithm %s: %w", d.e.Algorithm.Name, err)
+	}
+	n := len(d.trials)
+	t := &Trial{
+		Number: n, Name: fmt.Sprintf("%s-%d", d.e.Name, n+1), State: TrialRunning, Proposal: p,
+		Created: time.Now(), Started: time.Now(),
+	}
+	d.trials = append(d.trials, t)
+	d.tell(t, false)
+	return t, nil
 }
 
 func (d *drive) query() suggest.Query {
@@ -393,7 +401,7 @@ func (d *drive) commit() error {
 	if len(d.told) == 0 {
 		return nil
 	}
-	d.batch.Experiment = d.e
+	d.batch.Experiment, d.batch.Exclusive = d.e, d.e.Asked()
 	for _, e := range d.told { // in their order
 		if e.Trial != nil && !e.Measured && d.changed[e.Trial] {
 			d.batch.Trials = append(d.batch.Trials, e.Trial)

@@ -41,7 +41,7 @@ func (g *globals) getExperiments(ctx context.Context, db *sqlite.DB, f getFlags)
 	items := []any{}
 	t := g.table("ID", "NAME", "STATE", "TRIALS", "STARTED", "TIME")
 	for _, r := range rows {
-		state, until, interrupted := string(r.State), r.Ended, !r.State.Ended() && !g.driven(r.ID)
+		state, until, interrupted := string(r.State), r.Ended, !r.State.Ended() && !r.Asked && !g.driven(r.ID)
 		switch {
 		case interrupted:
 			state += " (interrupted)"

@@ -37,7 +37,11 @@ func (g *globals) summarizeExperiment(e *tuner.Experiment, trials []*tuner.Trial
 			words = append(words, fmt.Sprintf("%d %s", counts[s], s))
 		}
 	}
-	fmt.Fprintf(g.Out, "experiment  %s  %s  in %s: %s\n", e.Name, e.State, seconds(ended(e).Sub(e.Created)), e.Message)
+	message := e.Message
+	if e.Asked() && !e.State.Ended() {
+		message = "wherry suggest " + e.Name + " asks for a trial"
+	}
+	fmt.Fprintf(g.Out, "experiment  %s  %s  in %s: %s\n", e.Name, e.State, seconds(ended(e).Sub(e.Created)), message)
 	fmt.Fprintf(g.Out, "trials      %s\n", strings.Join(words, ", "))
 	best := tuner.Optimal(e, trials)
 	if best == nil {
@@ -54,7 +58,9 @@ func (g *globals) summarizeExperiment(e *tuner.Experiment, trials []*tuner.Trial
 	if plot := plotBest(e, trials, 60, 8); plot != "" {
 		fmt.Fprintf(g.Out, "\n%s\n", plot)
 	}
-	fmt.Fprintf(g.Out, "again       %s\n", againCommand(e, best))
+	if !e.Asked() {
+		fmt.Fprintf(g.Out, "again       %s\n", againCommand(e, best))
+	}
 }
 
 func ended(e *tuner.Experiment) time.Time {
@@ -128,6 +134,9 @@ func (g *globals) goOnExperiment(ctx context.Context, id string, maxTrials int) 
 	e, trials, _, err := db.LoadExperiment(ctx, id, false)
 	if err != nil {
 		return err
+	}
+	if e.Asked() {
+		return &usageError{msg: fmt.Sprintf("experiment %s runs no trials itself: whoever asks for one does", e.Name), mend: "wherry suggest " + e.Name}
 	}
 	grows := maxTrials > e.MaxTrials
 	if e.State.Ended() && (!grows || e.Reason != tuner.ReasonMaxTrials) {
