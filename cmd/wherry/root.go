@@ -31,7 +31,8 @@ type globals struct {
 
 	tree   atomic.Pointer[screen.Screen] // that was on Err last: notes go above it
 	opened opened
-	said   *sync.Map // notes that are not said again; nil: all are
+	tuning sync.Mutex // held while a tuning step of a pipeline is prepared
+	said   *sync.Map  // notes that are not said again; nil: all are
 }
 
 func newRootCmd(g *globals) *cobra.Command {

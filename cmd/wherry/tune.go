@@ -36,7 +36,11 @@ type tuneFlags struct {
 	resume    bool
 }
 
-func newTuneCmd(g *globals) *cobra.Command {
+func newTuneCmd(g *globals) *cobra.Command { return tuneCmd(g.tune) }
+
+// tuneCmd is the command that hands its flags to run: a tuning step of a pipeline has
+// the same.
+func tuneCmd(run func(context.Context, tuneFlags, func(string) bool) error) *cobra.Command {
 	var f tuneFlags
 	cmd := &cobra.Command{
 		Use:   "tune FILE",
@@ -63,7 +67,7 @@ and rerun know it by its name. What a kill left behind, --resume goes on with.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			f.run.file = args[0]
 			f.hasGoal = cmd.Flags().Changed("goal")
-			return g.tune(cmd.Context(), f, cmd.Flags().Changed)
+			return run(cmd.Context(), f, cmd.Flags().Changed)
 		},
 	}
 	fl := cmd.Flags()
