@@ -23,7 +23,7 @@ type stepTuner struct{ g *globals }
 func (s stepTuner) Tune(ctx context.Context, x dag.Search) (map[string]string, string, error) {
 	ctx, stop := withSearchEnd(ctx)
 	defer stop(nil)
-	lock, err := s.g.lockRun(ctx, x.ID)
+	lock, err := s.lock(ctx, x)
 	if err != nil {
 		return nil, "", err
 	}
@@ -42,6 +42,25 @@ func (s stepTuner) Tune(ctx context.Context, x dag.Search) (map[string]string, s
 		}
 	}
 	return searchResult(e, trials, x)
+}
+
+// lock takes the lock of the step's experiment. Somebody may be driving it who resumed
+// it by its own name: then what comes of that is waited for.
+func (s stepTuner) lock(ctx context.Context, x dag.Search) (*runLock, error) {
+	for told := false; ; told = true {
+		lock, err := s.g.lockRun(ctx, x.ID)
+		if !is[*ownedError](err) {
+			return lock, err
+		}
+		if !told {
+			x.Note(fmt.Sprintf("waits: %v", err))
+		}
+		select {
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		case <-time.After(500 * time.Millisecond):
+		}
+	}
 }
 
 // withSearchEnd is ctx for a tuner.Controller: only what ends a search for good
