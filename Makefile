@@ -28,10 +28,11 @@ conformance: toolchain images ## every compiled pipeline at hand, compared with 
 	cd e2e/conformance && CGO_ENABLED=1 $(GO) test -timeout 30m
 
 .PHONY: bench
-bench: build images ## speed and size, as ratios measured in one run, kfp.local beside us; the tuner beside other libraries
+bench: build images ## speed and size, as ratios measured in one run, kfp.local, DVC and ninja beside us; the tuner beside other libraries
 	@scripts/kfp-env.sh --local
+	@scripts/peers-env.sh
 	CGO_ENABLED=1 $(GO) test -timeout 90m -run='^$$' -bench=. -benchtime=1x ./e2e/bench/
-	CGO_ENABLED=1 $(GO) test -timeout 90m -run TestGates -gate.full -v ./tuner/suggest
+	CGO_ENABLED=1 $(GO) test -timeout 90m -run "TestGates|TestParallel" -gate.full -v ./tuner/suggest
 
 .PHONY: soak
 soak: toolchain images ## long campaigns: 10,000 simulated schedules, 300 kill -9 of wherry, 20 of an engine, gigabytes

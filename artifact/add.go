@@ -11,6 +11,8 @@ import (
 	"slices"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/wherry-ml/wherry/filetree"
 )
 
 // object is what is to be stored: one file or a directory.
@@ -187,12 +189,17 @@ func (s *Store) put(ctx context.Context, o *object, place placeFunc) error {
 	if err := stageObject(ctx, st, o, place); err != nil {
 		return err
 	}
+	return s.putStaged(ctx, st, o)
+}
+
+// putStaged makes what was staged an object of the store.
+func (s *Store) putStaged(ctx context.Context, st *stage, o *object) error {
 	s.reached("staged")
 	if err := syncStage(st, o); err != nil {
 		return err
 	}
 	s.reached("synced")
-	err = s.commit(ctx, st, o)
+	err := s.commit(ctx, st, o)
 	if err == nil {
 		s.sealNew(ctx, o.sum)
 	}
@@ -258,7 +265,7 @@ func (s *Store) commit(ctx context.Context, st *stage, o *object) error {
 	shard := filepath.Dir(final)
 	err := mkdir(shard)
 	if err == nil {
-		err = syncDir(s.objects())
+		err = filetree.SyncDir(s.objects())
 	}
 	if err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
@@ -269,7 +276,7 @@ func (s *Store) commit(ctx context.Context, st *stage, o *object) error {
 		err = os.Rename(st.path(staged), final)
 		if err == nil {
 			s.reached("renamed")
-			return syncDir(shard)
+			return filetree.SyncDir(shard)
 		}
 		if !errors.Is(err, fs.ErrExist) && ignore(err, unix.ENOTEMPTY, unix.EISDIR, unix.ENOTDIR) != nil {
 			return err
@@ -296,7 +303,7 @@ func (s *Store) has(ctx context.Context, o *object) (bool, error) {
 		return false, err
 	}
 	if o.kind != kindDir {
-		return st.size == o.entries[0].stat.size, syncDir(filepath.Dir(final))
+		return st.size == o.entries[0].stat.size, filetree.SyncDir(filepath.Dir(final))
 	}
 	root, err := os.OpenRoot(final)
 	if err != nil {
@@ -307,7 +314,7 @@ func (s *Store) has(ctx context.Context, o *object) (bool, error) {
 	if err != nil || !slices.EqualFunc(entries, o.entries, alike) {
 		return false, err
 	}
-	return true, syncDir(filepath.Dir(final))
+	return true, filetree.SyncDir(filepath.Dir(final))
 }
 
 func alike(a, b entry) bool {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io/fs"
-	"os"
 	"path/filepath"
 )
 
@@ -40,20 +39,4 @@ func each(ctx context.Context, path string, visit func(path string, st stat) err
 		}
 		return err
 	})
-}
-
-// RemoveAll removes path and all below it, also what lies in directories that
-// their owner may not write to.
-func RemoveAll(path string) error {
-	err := os.RemoveAll(path)
-	if err == nil || !errors.Is(err, fs.ErrPermission) {
-		return err
-	}
-	_ = filepath.WalkDir(path, func(p string, e fs.DirEntry, err error) error {
-		if e != nil && e.IsDir() {
-			_ = os.Chmod(p, 0o700)
-		}
-		return nil
-	})
-	return os.RemoveAll(path)
 }

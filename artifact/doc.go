@@ -7,8 +7,8 @@
 //
 // Beside the objects lie artifacts/blobs (the files that snapshots share, by
 // content and mode), artifacts/tmp (what is being made, one folder per
-// operation, locked by its process) and snapshots (what Snapshot remembers of a
-// source folder, so that unchanged files are not read again).
+// operation, locked by its process) and snapshots (what Snapshot and Import remember
+// of a source, so that unchanged files are not read again).
 //
 // An object appears under its digest complete and on the disk, or not at all:
 // it is made in artifacts/tmp, synced, and renamed.

@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/wherry-ml/wherry/filetree"
 )
 
 // PartKind is what a part of the store is.
@@ -202,7 +204,7 @@ func (s *Store) discardObject(p Part, keep func(digest string) (bool, error)) (b
 	if err != nil || !gone {
 		return false, err
 	}
-	return true, RemoveAll(st.path("removed"))
+	return true, filetree.RemoveAll(st.path("removed"))
 }
 
 // takeAway moves an object to a stage, unless somebody uses it. The order counts:

@@ -224,6 +224,7 @@ func TestGarbageProperty(t *testing.T) {
 				d, _, err = s.Add(testContext, dir)
 			case 1:
 				d, _, err = s.Import(testContext, dir)
+				sources = append(sources, dir) // it is remembered
 			case 2:
 				d, _, err = s.Snapshot(testContext, dir, SnapshotOptions{})
 				sources = append(sources, dir)

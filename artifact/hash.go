@@ -49,7 +49,7 @@ func hashFile(ctx context.Context, root *os.Root, rel string, seen stat) (sum, e
 	}
 	defer f.Close()
 	h := sha256.New()
-	n, err := pour(ctx, h, f)
+	n, err := drink(ctx, h, nil, f, seen.size)
 	if err != nil {
 		return sum{}, err
 	}

@@ -149,9 +149,9 @@ func copyFile(ctx context.Context, root *os.Root, e *entry, dst *os.File, name s
 	h := sha256.New()
 	var n int64
 	if e.stat.size > 0 && reflink(out, src) {
-		n, err = pour(ctx, h, out) // what was cloned, whatever happens to src
+		n, err = drink(ctx, h, nil, out, e.stat.size) // what was cloned, whatever happens to src
 	} else {
-		n, err = pour(ctx, tee{h, out}, src)
+		n, err = drink(ctx, h, out, src, e.stat.size)
 	}
 	if err == nil {
 		err = unchanged(src, e.stat, n, path.Join(root.Name(), e.path))
@@ -178,15 +178,4 @@ func create(dir *os.File, name string) (*os.File, error) {
 		return nil, &fs.PathError{Op: "create", Path: full, Err: err}
 	}
 	return os.NewFile(uintptr(fd), full), nil
-}
-
-// tee writes to both, the second time to a file.
-type tee struct {
-	hash interface{ Write([]byte) (int, error) }
-	file *os.File
-}
-
-func (t tee) Write(p []byte) (int, error) {
-	t.hash.Write(p) // a hash returns no error
-	return t.file.Write(p)
 }

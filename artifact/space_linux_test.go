@@ -14,24 +14,12 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/wherry-ml/wherry/e2e/need"
 )
 
-// mountTmpfs mounts a file system of its own. It needs root.
-func mountTmpfs(t *testing.T, options string) string {
-	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Skip("only root may mount a tmpfs")
-	}
-	dir := t.TempDir()
-	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, options); err != nil {
-		t.Skipf("mount a tmpfs: %v", err)
-	}
-	t.Cleanup(func() { must(t, unix.Unmount(dir, unix.MNT_DETACH)) })
-	return dir
-}
-
 func TestDiskFull(t *testing.T) {
-	home := mountTmpfs(t, "size=1m")
+	home := need.Tmpfs(t, "size=1m")
 	s, err := Open(home)
 	must(t, err)
 	dir := tree(t, map[string]string{"model": strings.Repeat("x", 3<<20), "small": "s"})
@@ -68,7 +56,7 @@ func TestDiskFull(t *testing.T) {
 }
 
 func TestNoInodes(t *testing.T) {
-	home := mountTmpfs(t, "size=10m,nr_inodes=30")
+	home := need.Tmpfs(t, "size=10m,nr_inodes=30")
 	s, err := Open(home)
 	must(t, err)
 	_, _, err = s.Snapshot(t.Context(), tree(t, outputs(t, 100)), SnapshotOptions{})
@@ -79,7 +67,7 @@ func TestNoInodes(t *testing.T) {
 }
 
 func TestAcrossFileSystems(t *testing.T) {
-	s, err := Open(mountTmpfs(t, "size=50m"))
+	s, err := Open(need.Tmpfs(t, "size=50m"))
 	must(t, err)
 	dir := tree(t, outputs(t, 100))
 	want := add(t, open(t), tree(t, outputs(t, 100)))
@@ -104,7 +92,7 @@ func TestAcrossFileSystems(t *testing.T) {
 // delete them.
 func TestOwner(t *testing.T) {
 	if os.Geteuid() != 0 {
-		t.Skip("only root may become another uid")
+		need.Missing(t, "only root may become another uid")
 	}
 	base := t.TempDir()
 	for dir := base; dir != "/tmp" && dir != "/"; dir = filepath.Dir(dir) {

@@ -9,6 +9,8 @@ import (
 	"sync"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/wherry-ml/wherry/filetree"
 )
 
 // Store keeps files and directories by the digest of their content. All methods
@@ -101,7 +103,7 @@ func (s *Store) Remove(digest string) error {
 	if err := os.RemoveAll(st.path("removed")); err != nil {
 		return fmt.Errorf("remove artifact %s: %w", digest, err)
 	}
-	return syncDir(filepath.Dir(p))
+	return filetree.SyncDir(filepath.Dir(p))
 }
 
 // Link leaves a relative symbolic link to the object of digest at the path at,
@@ -181,7 +183,7 @@ func replaceByLink(target, at string, st *stage) error {
 	if err != nil {
 		return err
 	}
-	return syncDir(filepath.Dir(at))
+	return filetree.SyncDir(filepath.Dir(at))
 }
 
 func replaceDirByLink(target, at string, st *stage) error {
@@ -196,7 +198,7 @@ func replaceDirByLink(target, at string, st *stage) error {
 			return errors.Join(err, os.Rename(st.path("old"), at))
 		}
 	}
-	return syncDir(filepath.Dir(at))
+	return filetree.SyncDir(filepath.Dir(at))
 }
 
 // within reports whether path is dir or lies below it; both are clean and

@@ -13,22 +13,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// source writes files into a new folder and returns it.
-func source(t *testing.T, files map[string]string) string {
-	t.Helper()
-	dir := t.TempDir()
-	for name, text := range files {
-		path := filepath.Join(dir, name)
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return dir
-}
-
 func snapshotOf(t *testing.T, s *Store, dir string) string {
 	t.Helper()
 	digest, _, err := s.Snapshot(t.Context(), dir, SnapshotOptions{})
@@ -49,7 +33,7 @@ func openStore(t *testing.T) *Store {
 
 func TestViewSeesOpens(t *testing.T) {
 	s := openStore(t)
-	dir := source(t, map[string]string{"a.py": "a", "b.py": "b", "pkg/c.py": "c", "pkg/d.py": "d", "e.bin": "mapped", "same-as-a.py": "a"})
+	dir := tree(t, map[string]string{"a.py": "a", "b.py": "b", "pkg/c.py": "c", "pkg/d.py": "d", "e.bin": "mapped", "same-as-a.py": "a"})
 	if err := os.Symlink("pkg/d.py", filepath.Join(dir, "link.py")); err != nil {
 		t.Fatal(err)
 	}
@@ -113,7 +97,7 @@ func TestReadDigest(t *testing.T) {
 	files := map[string]string{"a.py": "a", "b.py": "b", "pkg/c.py": "c"}
 	opened := []string{"a.py"}
 	digest := func(change func(dir string)) string {
-		dir := source(t, files)
+		dir := tree(t, files)
 		if err := os.Symlink("a.py", filepath.Join(dir, "current")); err != nil {
 			t.Fatal(err)
 		}
@@ -160,7 +144,7 @@ func TestReadDigest(t *testing.T) {
 
 func TestManifestRoundTrip(t *testing.T) {
 	s := openStore(t)
-	digest := snapshotOf(t, s, source(t, map[string]string{"a b\nc": "1", "d/é": "2"}))
+	digest := snapshotOf(t, s, tree(t, map[string]string{"a b\nc": "1", "d/é": "2"}))
 	kept, err := s.entriesOf(t.Context(), digest)
 	if err != nil {
 		t.Fatal(err)

@@ -12,6 +12,8 @@ import (
 	"path/filepath"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/wherry-ml/wherry/filetree"
 )
 
 // partialSuffix is what the name of an unfinished bundle ends with.
@@ -185,7 +187,7 @@ func (w *writer) finish(index []byte) error {
 	if err != nil {
 		return err
 	}
-	return syncDir(filepath.Dir(w.path))
+	return filetree.SyncDir(filepath.Dir(w.path))
 }
 
 // Close ends the writing; an unfinished file stays for the next time.
@@ -196,16 +198,4 @@ type counter func(int64)
 func (c counter) Write(p []byte) (int, error) {
 	c(int64(len(p)))
 	return len(p), nil
-}
-
-func syncDir(dir string) error {
-	f, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	if err := f.Sync(); err != nil && !errors.Is(err, unix.EINVAL) {
-		return fmt.Errorf("sync %s: %w", dir, err)
-	}
-	return nil
 }

@@ -33,19 +33,7 @@ func (d *drive) changedFiles(before, now string) []string {
 	if err1 != nil || err2 != nil {
 		return nil
 	}
-	var names []string
-	for name := range a {
-		if a[name] != b[name] {
-			names = append(names, name)
-		}
-	}
-	for name := range b {
-		if _, ok := a[name]; !ok {
-			names = append(names, name)
-		}
-	}
-	slices.Sort(names)
-	return names
+	return differing(a, b)
 }
 
 // changedSource says what an execution would read of the run's sources that it had
@@ -108,9 +96,6 @@ func (d *drive) names(tree string) []string {
 	return sortedKeys(files)
 }
 
-// maxDiffed is the largest file of which a changed line is shown, in bytes.
-const maxDiffed = 1 << 20
-
 // changedLine shows the first line that differs between two versions of a file.
 func (d *drive) changedLine(before, now, name string) string {
 	n, old, fresh := differingLine(d.Artifacts, before, now, name)
@@ -118,19 +103,4 @@ func (d *drive) changedLine(before, now, name string) string {
 		return ""
 	}
 	return fmt.Sprintf(", line %d: %s -> %s", n, old, fresh)
-}
-
-func lineAt(lines []string, i int) string {
-	if i < len(lines) {
-		return lines[i]
-	}
-	return ""
-}
-
-func lineWord(line string) string {
-	line = strings.TrimSpace(line)
-	if line == "" {
-		return "(empty)"
-	}
-	return clip(line, 60)
 }

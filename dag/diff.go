@@ -118,14 +118,7 @@ func elapsed(from, to time.Time) float64 {
 // changes lists what differs between two maps, by name.
 func changes[V any](a, b map[string]V) []Change {
 	out := []Change{}
-	names := map[string]bool{}
-	for name := range a {
-		names[name] = true
-	}
-	for name := range b {
-		names[name] = true
-	}
-	for _, name := range sortedKeys(names) {
+	for _, name := range sortedKeys(union(a, b)) {
 		x, inA := a[name]
 		y, inB := b[name]
 		if inA && inB && jsonText(x) == jsonText(y) {

@@ -11,20 +11,25 @@ import (
 // compareCode compares what the containers of a task run, as their pipelines have it.
 func compareCode(a, b *Run, x, y *Execution) []CodeChange {
 	out := []CodeChange{}
-	p, q := a.Pipeline.Components[x.Component], b.Pipeline.Components[y.Component]
-	if p == nil || q == nil || p.Pod == nil || q.Pod == nil {
-		return out
-	}
-	for i := range min(len(p.Pod.Containers), len(q.Pod.Containers)) {
-		c, d := &p.Pod.Containers[i], &q.Pod.Containers[i]
+	p, q := containersOf(a, x.Component), containersOf(b, y.Component)
+	for i := range min(len(p), len(q)) {
+		c, d := &p[i], &q[i]
 		prefix := ""
-		if c.Name != "" && len(p.Pod.Containers) > 1 {
+		if c.Name != "" && len(p) > 1 {
 			prefix = c.Name + " "
 		}
 		out = append(out, compareWords(prefix+"command", plain(c.Command), plain(d.Command))...)
 		out = append(out, compareWords(prefix+"args", plain(c.Args), plain(d.Args))...)
 	}
 	return out
+}
+
+// containersOf are those of a component; none where it runs none.
+func containersOf(r *Run, component string) []Container {
+	if c := r.Pipeline.Components[component]; c != nil && c.Pod != nil {
+		return c.Pod.Containers
+	}
+	return nil
 }
 
 // compareWords compares two lists of words; those of several lines one by one.
@@ -35,13 +40,7 @@ func compareWords(name string, a, b []string) []CodeChange {
 	var out []CodeChange
 	var restA, restB []string
 	for i := range max(len(a), len(b)) {
-		var x, y string
-		if i < len(a) {
-			x = a[i]
-		}
-		if i < len(b) {
-			y = b[i]
-		}
+		x, y := lineAt(a, i), lineAt(b, i)
 		if lines := strings.Contains(strings.TrimSpace(x), "\n") && strings.Contains(strings.TrimSpace(y), "\n"); lines {
 			if x != y {
 				out = append(out, CodeChange{Name: fmt.Sprintf("%s[%d]", name, i), Diff: LineDiff(x, y)})

@@ -1,11 +1,8 @@
 package dag
 
 import (
-	"bytes"
 	"context"
 	"fmt"
-	"maps"
-	"os"
 	"path"
 	"path/filepath"
 	"slices"
@@ -42,11 +39,11 @@ type Snapshots interface {
 // nil: not known.
 func Explain(ctx context.Context, run *Run, x *Execution, past *PastKey, before *Run, store Snapshots) []Difference {
 	var changes []Difference
-	names := slices.Collect(maps.Keys(union(past.Parts, x.KeyParts)))
+	names := differing(past.Parts, x.KeyParts)
 	slices.SortFunc(names, byTelling)
 	for _, name := range names {
 		old, now := past.Parts[name], x.KeyParts[name]
-		if old == now {
+		if old == now { // empty, and not there
 			continue
 		}
 		target, isMount := strings.CutPrefix(name, mountPart(""))
@@ -143,10 +140,7 @@ func changesOfSource(ctx context.Context, store Snapshots, target, old, now stri
 		}
 	}
 	var changes []Difference
-	for _, name := range sortedKeys(union(before, after)) {
-		if before[name] == after[name] {
-			continue
-		}
+	for _, name := range differing(before, after) {
 		c := Difference{What: filepath.Join(target, name)}
 		switch {
 		case before[name] == "":
@@ -166,38 +160,6 @@ func changesOfSource(ctx context.Context, store Snapshots, target, old, now stri
 	return changes
 }
 
-// differingLine returns the first line that differs between two versions of a
-// file, counted from 1; 0 where they are no texts.
-func differingLine(store Snapshots, old, now, name string) (n int, before, after string) {
-	var texts [2][]byte
-	for i, tree := range []string{old, now} {
-		dir, err := store.Path(tree)
-		if err != nil {
-			return 0, "", ""
-		}
-		at := filepath.Join(dir, filepath.FromSlash(name))
-		info, err := os.Stat(at)
-		if err != nil || info.Size() > maxDiffed {
-			return 0, "", ""
-		}
-		if texts[i], err = os.ReadFile(at); err != nil || bytes.IndexByte(texts[i], 0) >= 0 {
-			return 0, "", ""
-		}
-	}
-	return firstDifference(string(texts[0]), string(texts[1]))
-}
-
-// firstDifference returns the first line in which two texts differ, counted from 1.
-func firstDifference(before, after string) (n int, old, now string) {
-	a, b := strings.Split(before, "\n"), strings.Split(after, "\n")
-	for i := range max(len(a), len(b)) {
-		if x, y := lineAt(a, i), lineAt(b, i); x != y {
-			return i + 1, lineWord(x), lineWord(y)
-		}
-	}
-	return 0, "", ""
-}
-
 // codeChange shows the line of a command or its arguments that changed: of an SDK's
 // component that is its source.
 func codeChange(run *Run, x *Execution, before *Run, past *PastKey, part string) (Difference, bool) {
@@ -205,17 +167,14 @@ func codeChange(run *Run, x *Execution, before *Run, past *PastKey, part string)
 	if which != "command" && which != "args" || before == nil {
 		return Difference{}, false
 	}
-	old, now := before.Pipeline.Components[past.Component], run.Pipeline.Components[x.Component]
-	if old == nil || now == nil || old.Pod == nil || now.Pod == nil || len(old.Pod.Containers) != 1 || len(now.Pod.Containers) != 1 {
+	old, now := containersOf(before, past.Component), containersOf(run, x.Component)
+	if len(old) != 1 || len(now) != 1 {
 		return Difference{}, false
 	}
-	text := func(c *Container) []string {
-		if which == "command" {
-			return plain(c.Command)
-		}
-		return plain(c.Args)
+	a, b := plain(old[0].Command), plain(now[0].Command)
+	if which == "args" {
+		a, b = plain(old[0].Args), plain(now[0].Args)
 	}
-	a, b := text(&old.Pod.Containers[0]), text(&now.Pod.Containers[0])
 	for i := range max(len(a), len(b)) {
 		if x, y := lineAt(a, i), lineAt(b, i); x != y {
 			n, from, to := firstDifference(x, y)

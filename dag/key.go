@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/wherry-ml/wherry/redact"
@@ -160,8 +161,9 @@ var telling = []string{"parameter ", "artifact ", "mount ", "image", "command", 
 // the newest execution of the same path. The most telling change comes first. told
 // says more of a part than its two values, or ""; may be nil.
 func explainMiss(last, now map[string]string, told func(part, before, now string) string) string {
+	names := differing(last, now)
 	for _, prefix := range telling {
-		for _, name := range sortedKeys(union(last, now)) {
+		for _, name := range names {
 			if !strings.HasPrefix(name, prefix) || last[name] == now[name] {
 				continue
 			}
@@ -196,7 +198,17 @@ func partWord(s string) string {
 	return clip(s, 60)
 }
 
-func union(a, b map[string]string) map[string]bool {
+// differing lists the names, in order, that only one of two maps has, or of which they
+// say not the same.
+func differing(a, b map[string]string) []string {
+	return slices.DeleteFunc(sortedKeys(union(a, b)), func(name string) bool {
+		x, inA := a[name]
+		y, inB := b[name]
+		return inA == inB && x == y
+	})
+}
+
+func union[V any](a, b map[string]V) map[string]bool {
 	out := map[string]bool{}
 	for k := range a {
 		out[k] = true

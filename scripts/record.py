@@ -3,6 +3,7 @@
 
     python3 -m venv /tmp/pyte && /tmp/pyte/bin/pip install pyte
     PATH=$PWD/bin:$PATH /tmp/pyte/bin/python scripts/record.py docs/demo.svg 100x34 scripts/demo-recording.sh
+    PATH=$PWD/bin:$PATH /tmp/pyte/bin/python scripts/record.py docs/watch.svg 100x34 scripts/watch-recording.sh
 
 Pauses longer than MAX_PAUSE are shortened. Where SVG is not animated, the last picture is shown.
 """

@@ -62,11 +62,18 @@ func artifactsByID(q querier, ids map[int64]bool) (map[int64]dag.Artifact, error
 	if len(ids) == 0 {
 		return found, nil
 	}
-	list, err := idList(ids)
-	if err != nil {
-		return nil, err
+	where, list := `= ?`, any(nil)
+	for id := range ids {
+		list = id
 	}
-	err = each(q, func(rows *sql.Rows) (err error) {
+	if len(ids) > 1 {
+		text, err := idList(ids)
+		if err != nil {
+			return nil, err
+		}
+		where, list = `IN (SELECT value FROM json_each(?))`, text
+	}
+	err := each(q, func(rows *sql.Rows) (err error) {
 		var a dag.Artifact
 		var metadata string
 		if err := rows.Scan(artifactFields(&a, &metadata)...); err != nil {
@@ -75,7 +82,7 @@ func artifactsByID(q querier, ids map[int64]bool) (map[int64]dag.Artifact, error
 		a.Metadata, err = decodeMap(metadata)
 		found[a.ID] = a
 		return err
-	}, `SELECT `+artifactColumns+` FROM artifacts a WHERE a.id IN (SELECT value FROM json_each(?))`, list)
+	}, `SELECT `+artifactColumns+` FROM artifacts a WHERE a.id `+where, list)
 	return found, err
 }
 

@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/wherry-ml/wherry/dag"
@@ -20,7 +22,7 @@ func putCacheEntry(t *tx, e *dag.Execution, now int64) error {
 // written with the next commit: a look-up takes no write lock.
 func (d *DB) LookupCache(ctx context.Context, key string) (*dag.CacheEntry, error) {
 	var c dag.CacheEntry
-	err := d.view(ctx, func(s *snapshot) error {
+	err := d.glance(ctx, func(s *snapshot) error {
 		var outputs string
 		err := s.row(`SELECT e.id, e.run, e.outputs FROM cache_entries c JOIN executions e ON e.id = c.execution WHERE c.key = ?`, key).
 			Scan(&c.Execution, &c.Run, &outputs)
@@ -56,7 +58,7 @@ func (d *DB) LookupCache(ctx context.Context, key string) (*dag.CacheEntry, erro
 // path was made of; dag.ErrNotFound where there is none.
 func (d *DB) LastKeyParts(ctx context.Context, pipeline, path string) (map[string]string, error) {
 	var text string
-	err := d.reader.QueryRowContext(ctx, `SELECT key_parts FROM executions
+	err := d.reader.QueryRowContext(context.WithoutCancel(ctx), `SELECT key_parts FROM executions
 		WHERE pipeline = ? AND path = ? AND key_parts IS NOT NULL ORDER BY id DESC LIMIT 1`, pipeline, path).Scan(&text)
 	if errors.Is(err, sql.ErrNoRows) {
 		err = dag.ErrNotFound
@@ -90,7 +92,8 @@ func (d *DB) giveBackUsed(used map[string]time.Time) {
 }
 
 func writeUsed(t *tx, used map[string]time.Time) error {
-	for key, at := range used {
+	for _, key := range slices.Sorted(maps.Keys(used)) { // side by side in the table
+		at := used[key]
 		if _, err := t.exec(`UPDATE cache_entries SET used = max(used, ?) WHERE key = ?`, at.UnixNano(), key); err != nil {
 			return err
 		}

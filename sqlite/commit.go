@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/wherry-ml/wherry/dag"
 )
@@ -135,7 +136,7 @@ func putExecution(t *tx, e *dag.Execution, now int64) error {
 		return err
 	}
 	if inputs != old.inputs || outputs != old.outputs {
-		if err := putEvents(t, e); err != nil {
+		if err := putEvents(t, e, old.inputs == "{}" && old.outputs == "{}"); err != nil {
 			return err
 		}
 	}
@@ -220,25 +221,49 @@ func putAttempts(t *tx, e *dag.Execution) error {
 	return nil
 }
 
-// putEvents replaces the events of e by its inputs and outputs.
-func putEvents(t *tx, e *dag.Execution) error {
-	if _, err := t.exec(`DELETE FROM events WHERE execution = ?`, e.ID); err != nil {
-		return err
-	}
+// edge is an event to be written.
+type edge struct {
+	output   int // 0: input, 1: output
+	name     string
+	position int
+	artifact int64
+	follow   bool
+}
+
+// edges returns the events of e.
+func edges(e *dag.Execution) []edge {
+	var list []edge
 	for output, values := range []dag.Values{e.Inputs, e.Outputs} {
 		for _, name := range slices.Sorted(maps.Keys(values.Artifacts)) {
 			for i, a := range values.Artifacts[name] {
 				// What is handed on as it came was not made here.
 				follow := e.Kind.Runs() && !e.Cached && (output == 0 || !e.Inputs.Has(a.ID))
-				_, err := t.exec(`INSERT INTO events (execution, output, name, position, artifact, follow) VALUES (?, ?, ?, ?, ?, ?)`,
-					e.ID, output, name, i, a.ID, follow)
-				if err != nil {
-					return err
-				}
+				list = append(list, edge{output, name, i, a.ID, follow})
 			}
 		}
 	}
-	if !e.Cached || !e.Kind.Runs() {
+	return list
+}
+
+// putEvents replaces the events of e by its inputs and outputs. fresh: it had none of
+// either.
+func putEvents(t *tx, e *dag.Execution, fresh bool) error {
+	if !fresh {
+		if _, err := t.exec(`DELETE FROM events WHERE execution = ?`, e.ID); err != nil {
+			return err
+		}
+	}
+	all := edges(e)
+	for some := range slices.Chunk(all, 8) { // few statements, and few kinds of them
+		values := make([]any, 0, 6*len(some))
+		for _, x := range some {
+			values = append(values, e.ID, x.output, x.name, x.position, x.artifact, x.follow)
+		}
+		if _, err := t.exec(insertEvents[len(some)], values...); err != nil {
+			return err
+		}
+	}
+	if !e.Cached || !e.Kind.Runs() || !slices.ContainsFunc(all, func(x edge) bool { return x.output == 0 }) {
 		return nil
 	}
 	// A hit by the same content in another place: only this execution says that
@@ -248,3 +273,12 @@ func putEvents(t *tx, e *dag.Execution) error {
 		WHERE c.key = ?2 AND o.output = 0 AND o.artifact = events.artifact)`, e.ID, e.Key)
 	return err
 }
+
+// insertEvents inserts so many events.
+var insertEvents = func() (statements [9]string) {
+	for n := range statements {
+		statements[n] = `INSERT INTO events (execution, output, name, position, artifact, follow) VALUES ` +
+			strings.TrimSuffix(strings.Repeat(`(?, ?, ?, ?, ?, ?), `, n), `, `)
+	}
+	return statements
+}()

@@ -139,6 +139,9 @@ func (e *NotFoundError) Hint() string {
 	if len(e.Near) > 0 {
 		return "did you mean " + strings.Join(e.Near, ", ") + "?"
 	}
+	if run, task, ok := strings.Cut(e.Ref, "/"); ok && e.Kind == "run" && run != "" {
+		return fmt.Sprintf("a run is wanted: %s, without the task %s", run, task)
+	}
 	return fmt.Sprintf("`wherry get %ss` lists those there are", e.Kind)
 }
 

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/wherry-ml/wherry/dag"
+	"github.com/wherry-ml/wherry/e2e/need"
 	"github.com/wherry-ml/wherry/sqlite"
 )
 
@@ -234,18 +235,7 @@ func TestLocked(t *testing.T) {
 // TestFull: no space left is a *FullError, what was recorded stays, and with space
 // the same batch is committed.
 func TestFull(t *testing.T) {
-	dir := t.TempDir()
-	if out, err := exec.Command("mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", dir).CombinedOutput(); err != nil {
-		if os.Getenv("CI") != "" {
-			t.Fatalf("needs a tmpfs: %v: %s", err, out)
-		}
-		t.Skipf("needs a tmpfs, which only root can mount here: %v: %s", err, out)
-	}
-	t.Cleanup(func() {
-		if out, err := exec.Command("umount", dir).CombinedOutput(); err != nil {
-			t.Errorf("%v: %s", err, out)
-		}
-	})
+	dir := need.Tmpfs(t, "size=1m")
 	d := open(t, filepath.Join(dir, "wherry.db")) // closed before the umount
 	newRun(t, d, "a")
 	var e *dag.Execution

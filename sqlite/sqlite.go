@@ -50,6 +50,11 @@ const step = 100 * time.Millisecond
 // readers is how many connections read at once; each may cache 2 MB.
 const readers = 4
 
+// writerCache is how much of the database the writer may cache, in KB: what a
+// transaction over 1,000 executions changes in a large one. With less, SQLite writes
+// pages out in the middle of it and reads them again, several times.
+const writerCache = 32 << 10
+
 // Open opens the database at path, creates it where there is none, and brings
 // its tables up to date. The directory must exist. A database that is held by
 // another process for longer than the busy timeout is a *LockedError, one of a
@@ -84,6 +89,7 @@ func (d *DB) open(ctx context.Context) error {
 		"_txlock":       {"immediate"},
 		"_busy_timeout": {milliseconds(min(step, d.timeout))},
 		"_synchronous":  {"NORMAL"},
+		"_cache_size":   {strconv.Itoa(-writerCache)},
 	}))
 	if err != nil {
 		return err

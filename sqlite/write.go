@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"time"
@@ -131,10 +132,36 @@ func (d *DB) view(ctx context.Context, fn func(*snapshot) error) error {
 	return d.typed(fn(&snapshot{ctx: ctx, tx: t}))
 }
 
+// glance is view for a few rows by their keys. It is short, and so it can't be ended:
+// contexts that can end, and those of a sql.Tx do, cost a goroutine for each statement.
+func (d *DB) glance(ctx context.Context, fn func(*snapshot) error) (err error) {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	ctx = context.WithoutCancel(ctx)
+	conn, err := d.reader.Conn(ctx)
+	if err != nil {
+		return d.typed(err)
+	}
+	defer conn.Close()
+	if _, err := conn.ExecContext(ctx, "BEGIN"); err != nil {
+		return d.typed(err)
+	}
+	defer func() {
+		if _, e := conn.ExecContext(ctx, "ROLLBACK"); e != nil { // the next one must not see this snapshot
+			_ = conn.Raw(func(any) error { return driver.ErrBadConn })
+		}
+	}()
+	return d.typed(fn(&snapshot{ctx: ctx, tx: conn}))
+}
+
 // snapshot is a read transaction.
 type snapshot struct {
 	ctx context.Context
-	tx  *sql.Tx
+	tx  interface {
+		QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+		QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+	}
 }
 
 func (s *snapshot) row(query string, args ...any) *sql.Row {

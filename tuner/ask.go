@@ -165,7 +165,7 @@ func (d *drive) hear(name string, r Report) (*Trial, error) {
 	d.take(t, r.Values)
 	switch {
 	case r.Running && d.stopper != nil:
-		if reason, stop := d.stopper.Stop(d.query().History, t.Number); stop {
+		if reason, stop := d.stopper.Stop(d.query().History, t.Number+len(d.warm)); stop {
 			t.Stop = reason
 			d.conclude(t, TrialEarlyStopped, reason)
 		}

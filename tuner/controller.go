@@ -16,9 +16,7 @@ type Controller struct {
 	Store   Store
 	Runner  Runner
 	Observe func(Event) // called from the loop after each commit; it must not block. May be nil
-	// Feasible compiles an experiment's constraints; may be nil where it has none.
-	Feasible func(*Experiment) (func(suggest.Point) bool, error)
-	Beat     func() // called every 2 s while the loop turns. May be nil
+	Beat    func()      // called every 2 s while the loop turns. May be nil
 }
 
 // Event is what a Controller tells, after it was committed.
@@ -49,14 +47,15 @@ const beatEvery = 2 * time.Second
 // drive is one experiment being driven. All fields but events belong to the loop.
 type drive struct {
 	*Controller
-	ctx       context.Context
-	e         *Experiment
-	trials    []*Trial
-	space     *suggest.Space
-	algorithm suggest.Algorithm
-	stopper   suggest.Stopper
-	warm      []suggest.Trial
-	history   []suggest.Trial // of the trials; those that may change are made anew for each query
+	ctx         context.Context
+	e           *Experiment
+	trials      []*Trial
+	space       *suggest.Space
+	algorithm   suggest.Algorithm
+	stopper     suggest.Stopper
+	warm        []suggest.Trial // of earlier experiments
+	constraints []constraint
+	history     []suggest.Trial // of the trials; those that may change are made anew for each query
 
 	events  chan func()
 	live    map[int]context.CancelCauseFunc // trials that are being run, by number
@@ -106,13 +105,20 @@ func (d *drive) equip() (err error) {
 			return err
 		}
 	}
-	var feasible func(suggest.Point) bool
-	if d.Feasible != nil {
-		if feasible, err = d.Controller.Feasible(d.e); err != nil {
-			return err
+	if d.constraints, err = d.e.compile(); err != nil {
+		return err
+	}
+	d.space = d.e.Space(d.e.feasible(d.constraints))
+	for _, id := range d.e.WarmFrom {
+		from, trials, _, err := d.Store.LoadExperiment(d.ctx, id, false)
+		if err != nil {
+			return fmt.Errorf("warm start from experiment %s: %w", id, err)
+		}
+		for _, w := range d.e.Warm(from, trials) {
+			w.Number = len(d.warm)
+			d.warm = append(d.warm, w)
 		}
 	}
-	d.space = d.e.Space(feasible)
 	return nil
 }
 
@@ -283,6 +289,9 @@ func (d *drive) next() (*Trial, error) {
 	case err != nil:
 		return nil, fmt.Errorf("algorithm %s: %w", d.e.Algorithm.Name, err)
 	}
+	if p.Parent >= 0 {
+		p.Parent -= len(d.warm)
+	}
 	n := len(d.trials)
 	t := &Trial{
 		Number: n, Name: fmt.Sprintf("%s-%d", d.e.Name, n+1), State: TrialRunning, Proposal: p,
@@ -294,16 +303,25 @@ func (d *drive) next() (*Trial, error) {
 }
 
 func (d *drive) query() suggest.Query {
-	history := make([]suggest.Trial, 0, len(d.trials)+1)
+	history := make([]suggest.Trial, len(d.warm), len(d.warm)+len(d.trials)+1)
+	copy(history, d.warm)
 	for i, t := range d.trials {
-		if i < len(d.history) && d.history[i].State != suggest.Running {
+		if i += len(d.warm); i < len(d.history) && d.history[i].State != suggest.Running {
 			history = append(history, d.history[i])
 			continue
 		}
-		history = append(history, t.record(d.e))
+		history = append(history, t.record(d.e, d.constraints, len(d.warm)))
 	}
 	d.history = history
-	return suggest.Query{Space: d.space, History: history, Seed: d.e.Seed, Budget: d.e.MaxTrials, Workers: max(1, d.e.Parallel)}
+	return suggest.Query{Space: d.space, History: history, Seed: d.e.Seed, Budget: d.budget(), Workers: max(1, d.e.Parallel)}
+}
+
+// budget is how many trials there are to be in all.
+func (d *drive) budget() int {
+	if d.e.MaxTrials == 0 {
+		return 0
+	}
+	return d.e.MaxTrials + len(d.warm)
 }
 
 // start has a trial run.
@@ -339,7 +357,7 @@ func (d *drive) measured(t *Trial, o Observed) {
 		return
 	}
 	history := d.query().History
-	if reason, stop := d.stopper.Stop(history, t.Number); stop {
+	if reason, stop := d.stopper.Stop(history, t.Number+len(d.warm)); stop {
 		t.Stop = reason
 		d.tell(t, false)
 		if d.commit() == nil { // else it comes again with the next readings, or as the loop's error

@@ -23,7 +23,37 @@ var spaceForm = regexp.MustCompile(`^([A-Za-z_][\w.-]*)=([a-z]+)\((.*)\)$`)
 //	batch=logint(16,1024)    whole numbers on a logarithmic scale
 //	units=discrete(32,64,96) numbers in an order
 //	kind=choice(rf,gb)       words without an order
-func ParseParameter(text string) (Parameter, error) {
+//
+// With " if OTHER=VALUE|VALUE" after it the parameter is there only while another one
+// of before has one of these values.
+func ParseParameter(text string, before []Parameter) (Parameter, error) {
+	text, condition, conditional := strings.Cut(text, " if ")
+	p, err := parseParameter(text)
+	if err == nil && conditional {
+		p.When, err = parseWhen(p.Name, condition, before)
+	}
+	return p, err
+}
+
+// parseWhen reads OTHER=VALUE|VALUE.
+func parseWhen(name, text string, before []Parameter) (*suggest.When, error) {
+	other, values, ok := strings.Cut(strings.TrimSpace(text), "=")
+	i := slices.IndexFunc(before, func(p Parameter) bool { return p.Name == strings.TrimSpace(other) })
+	if !ok || i < 0 {
+		return nil, fmt.Errorf("%s: %q is not OTHER=VALUE of a parameter that stands before it", name, text)
+	}
+	w := &suggest.When{Parameter: i}
+	for _, v := range strings.Split(values, "|") {
+		x, err := before[i].Parse(strings.TrimSpace(v))
+		if err != nil {
+			return nil, fmt.Errorf("%s: if %v", name, err)
+		}
+		w.In = append(w.In, x)
+	}
+	return w, nil
+}
+
+func parseParameter(text string) (Parameter, error) {
 	m := spaceForm.FindStringSubmatch(strings.TrimSpace(text))
 	if m == nil {
 		return Parameter{}, fmt.Errorf("%q is not NAME=KIND(…)", text)

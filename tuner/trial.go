@@ -182,9 +182,13 @@ func (t *Trial) losses(e *Experiment) []float64 {
 	return out
 }
 
-// record is the trial as algorithms see it.
-func (t *Trial) record(e *Experiment) suggest.Trial {
-	r := suggest.Trial{Proposal: t.Proposal, Number: t.Number, Curve: t.curve()}
+// record is the trial as algorithms see it. before is how many trials of other
+// experiments they see too.
+func (t *Trial) record(e *Experiment, constraints []constraint, before int) suggest.Trial {
+	r := suggest.Trial{Proposal: t.Proposal, Number: t.Number + before, Curve: t.curve()}
+	if r.Parent >= 0 {
+		r.Parent += before
+	}
 	switch {
 	case !t.State.Ended():
 		r.State = suggest.Running
@@ -198,6 +202,7 @@ func (t *Trial) record(e *Experiment) suggest.Trial {
 		if r.Losses = t.losses(e); r.Losses == nil {
 			r.State = suggest.Failed
 		}
+		r.Violation = e.violation(constraints, t)
 	}
 	return r
 }
@@ -218,12 +223,13 @@ func (t *Trial) Assignments(e *Experiment) []Assignment {
 }
 
 // Optimal is the trial with the best value of the leading objective; nil where none
-// has one. The first of equals counts.
+// has one that keeps the constraints. The first of equals counts.
 func Optimal(e *Experiment, trials []*Trial) *Trial {
 	var best *Trial
 	loss := math.Inf(1)
+	constraints, _ := e.compile() // who made the experiment has seen that they can be read
 	for _, t := range trials {
-		if !t.State.Counts() {
+		if !t.State.Counts() || e.violation(constraints, t) > 0 {
 			continue
 		}
 		if v := e.Objectives[0].loss(t.Value(e, e.Objectives[0].Metric)); best == nil && !math.IsNaN(v) || v < loss {

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/wherry-ml/wherry/e2e/need"
 )
 
 // patience is how long a change set may take on a busy machine.
@@ -320,7 +322,7 @@ func TestManyFiles(t *testing.T) {
 // TestCheckout: git changes 5,000 files, which is one change set.
 func TestCheckout(t *testing.T) {
 	if _, err := exec.LookPath("git"); err != nil {
-		t.Skip("there is no git here")
+		need.Missing(t, "there is no git here")
 	}
 	s := begin(t, []string{"src/"}, Options{})
 	git := func(args ...string) {

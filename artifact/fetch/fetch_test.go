@@ -1,4 +1,4 @@
-package fetch
+package fetch_test
 
 import (
 	"context"
@@ -14,69 +14,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
+	"github.com/wherry-ml/wherry/artifact/fetch"
 )
-
-// fetched fetches uri into a new folder and returns what came, by path; a file that
-// the URI itself names has the path "".
-func fetched(t *testing.T, uri string) (map[string]string, error) {
-	t.Helper()
-	dir := t.TempDir()
-	root, err := os.OpenRoot(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer root.Close()
-	err = Fetch(t.Context(), uri, root, "got", Options{})
-	return tree(t, filepath.Join(dir, "got")), err
-}
-
-func tree(t *testing.T, dir string) map[string]string {
-	t.Helper()
-	files := map[string]string{}
-	_ = filepath.WalkDir(dir, func(p string, d os.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return err
-		}
-		rel, _ := filepath.Rel(dir, p)
-		if to, err := os.Readlink(p); err == nil {
-			files[rel] = "-> " + to
-			return nil
-		}
-		data, err := os.ReadFile(p)
-		if err != nil {
-			t.Error(err)
-		}
-		files[strings.TrimPrefix(rel, ".")] = string(data)
-		return nil
-	})
-	return files
-}
-
-// want checks what came and the error with its mend.
-func want(t *testing.T, uri string, files map[string]string, problem string) {
-	t.Helper()
-	got, err := fetched(t, uri)
-	text := ""
-	if err != nil {
-		text = err.Error()
-		if h, ok := err.(interface{ Hint() string }); ok {
-			text += "; try: " + h.Hint()
-		}
-		if problem != "" && strings.Contains(text, "\n") {
-			t.Errorf("not one line: %s", text)
-		}
-	}
-	if problem == "" && err != nil || !strings.Contains(text, problem) {
-		t.Errorf("%s: %v\nwant %s", uri, text, problem)
-	}
-	if problem != "" {
-		return
-	}
-	if diff := cmp.Diff(files, got); diff != "" {
-		t.Errorf("%s (-want +got):\n%s", uri, diff)
-	}
-}
 
 func TestHTTP(t *testing.T) {
 	mux := http.NewServeMux()
@@ -97,37 +36,37 @@ func TestHTTP(t *testing.T) {
 	defer s.Close()
 	host := strings.TrimPrefix(s.URL, "http://")
 
-	want(t, s.URL+"/data.csv", map[string]string{"": "1,2,3\n"}, "")
-	want(t, s.URL+"/data.csv?signature=abc", map[string]string{"": "1,2,3\n"}, "")
-	want(t, s.URL+"/old", map[string]string{"": "1,2,3\n"}, "")
-	want(t, s.URL+"/empty", map[string]string{"": ""}, "")
-	want(t, s.URL+"/packed", map[string]string{"": "encoding: identity"}, "")
-	want(t, "http://me:hush@"+host+"/mine", map[string]string{"": "mine"}, "")
-	want(t, "http://me:wrong@"+host+"/mine?key=secret", nil, "import http://"+host+"/mine: access denied (401 Unauthorized); try: ")
+	check(t, s.URL+"/data.csv", map[string]string{".": "1,2,3\n"}, "")
+	check(t, s.URL+"/data.csv?signature=abc", map[string]string{".": "1,2,3\n"}, "")
+	check(t, s.URL+"/old", map[string]string{".": "1,2,3\n"}, "")
+	check(t, s.URL+"/empty", map[string]string{".": ""}, "")
+	check(t, s.URL+"/packed", map[string]string{".": "encoding: identity"}, "")
+	check(t, "http://me:hush@"+host+"/mine", map[string]string{".": "mine"}, "")
+	check(t, "http://me:wrong@"+host+"/mine?key=secret", nil, "import http://"+host+"/mine: access denied (401 Unauthorized); try: ")
 	netrc := filepath.Join(t.TempDir(), "netrc")
 	if err := os.WriteFile(netrc, []byte("machine 127.0.0.1 login me\n password hush\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	want(t, s.URL+"/mine", nil, "access denied (401 Unauthorized); try: put \"machine HOST login USER password PASSWORD\" into ~/.netrc")
+	check(t, s.URL+"/mine", nil, "access denied (401 Unauthorized); try: put \"machine HOST login USER password PASSWORD\" into ~/.netrc")
 	t.Setenv("NETRC", netrc)
-	want(t, s.URL+"/mine", map[string]string{"": "mine"}, "")
-	want(t, "http://me:wrong@"+host+"/mine", nil, "access denied")
-	want(t, "http://"+strings.Replace(host, "127.0.0.1", "localhost", 1)+"/mine", nil, "access denied")
-	want(t, s.URL+"/none", nil, "import "+s.URL+"/none: it is not there (404 Not Found); try: check the URI")
-	want(t, "http:///x", nil, "it is no URL; try: write https://HOST/PATH")
-	want(t, "http://no-such-host.invalid/x", nil, `there is no host "no-such-host.invalid"; try: `)
-	want(t, "ftp://"+host+"/x", nil, "import ftp://"+host+"/x: ftp:// is none of the schemes that can be fetched; try: name a path, or a URI of http, https, s3")
+	check(t, s.URL+"/mine", map[string]string{".": "mine"}, "")
+	check(t, "http://me:wrong@"+host+"/mine", nil, "access denied")
+	check(t, "http://"+strings.Replace(host, "127.0.0.1", "localhost", 1)+"/mine", nil, "access denied")
+	check(t, s.URL+"/none", nil, "import "+s.URL+"/none: it is not there (404 Not Found); try: check the URI")
+	check(t, "http:///x", nil, "it is no URL; try: write https://HOST/PATH")
+	check(t, "http://no-such-host.invalid/x", nil, `there is no host "no-such-host.invalid"; try: `)
+	check(t, "ftp://"+host+"/x", nil, "import ftp://"+host+"/x: ftp:// is none of the schemes that can be fetched; try: name a path, or a URI of http, https, s3")
 
 	tls := httptest.NewTLSServer(mux)
 	defer tls.Close()
-	want(t, tls.URL+"/data.csv", nil, "certificate signed by unknown authority; try: where a company's own authority signs, set SSL_CERT_FILE")
+	check(t, tls.URL+"/data.csv", nil, "certificate signed by unknown authority; try: where a company's own authority signs, set SSL_CERT_FILE")
 }
 
 func TestNobodyAnswers(t *testing.T) {
 	t.Parallel()
 	s := httptest.NewServer(nil)
 	s.Close()
-	want(t, s.URL+"/x", nil, "nothing answers at "+strings.TrimPrefix(s.URL, "http://")+": connection refused; try: check the URI, the proxy")
+	check(t, s.URL+"/x", nil, "nothing answers at "+strings.TrimPrefix(s.URL, "http://")+": connection refused; try: check the URI, the proxy")
 }
 
 // A connection that breaks is taken up where it broke, where the server can do that.
@@ -162,8 +101,8 @@ func TestHTTPResumes(t *testing.T) {
 		}))
 		got, err := fetched(t, s.URL+"/big")
 		s.Close()
-		if err != nil || got[""] != body {
-			t.Errorf("ranges %v: %d bytes, %v", ranges, len(got[""]), err)
+		if err != nil || got["."] != body {
+			t.Errorf("ranges %v: %d bytes, %v", ranges, len(got["."]), err)
 		}
 		if more := sent.Load() > int64(len(body)*3/2); more == ranges { // some that was sent did not arrive
 			t.Errorf("ranges %v: %d bytes were sent for %d", ranges, sent.Load(), len(body))
@@ -186,8 +125,8 @@ func TestHTTPChanges(t *testing.T) {
 		http.ServeContent(w, r, "", time.Time{}, strings.NewReader(strings.Repeat("2", 400_000)))
 	}))
 	defer s.Close()
-	if got, err := fetched(t, s.URL); err != nil || got[""] != strings.Repeat("2", 400_000) {
-		t.Errorf("%d bytes, %v", len(got[""]), err)
+	if got, err := fetched(t, s.URL); err != nil || got["."] != strings.Repeat("2", 400_000) {
+		t.Errorf("%d bytes, %v", len(got["."]), err)
 	}
 }
 
@@ -211,7 +150,7 @@ func TestHTTPTriesAgain(t *testing.T) {
 			}
 			fmt.Fprint(w, "at last")
 		}))
-		want(t, s.URL, map[string]string{"": "at last"}, tt.problem)
+		check(t, s.URL, map[string]string{".": "at last"}, tt.problem)
 		s.Close()
 	}
 }
@@ -234,7 +173,7 @@ func TestCancelAndProgress(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer root.Close()
-	err = Fetch(ctx, s.URL, root, "got", Options{Progress: func(done, total int64) {
+	err = fetch.Fetch(ctx, s.URL, root, "got", fetch.Options{Progress: func(done, total int64) {
 		if done <= 0 || total != 1_000_000 {
 			t.Errorf("progress %d of %d", done, total)
 		}

@@ -7,9 +7,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
-	"github.com/wherry-ml/wherry/artifact/fetch"
 	"github.com/wherry-ml/wherry/artifact/fetch/fetchtest"
 )
 
@@ -27,57 +24,6 @@ func awsEnv(t *testing.T, vars ...string) {
 	t.Setenv("AWS_EC2_METADATA_DISABLED", "true")
 	for i := 0; i < len(vars); i += 2 {
 		t.Setenv(vars[i], vars[i+1])
-	}
-}
-
-// check fetches uri and compares what came (a file has the path "."), or the error
-// and its mend.
-func check(t *testing.T, uri string, want map[string]string, problem string) {
-	t.Helper()
-	dir := t.TempDir()
-	root, err := os.OpenRoot(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer root.Close()
-	err = fetch.Fetch(t.Context(), uri, root, "got", fetch.Options{})
-	if problem != "" {
-		hint := ""
-		if h, ok := err.(interface{ Hint() string }); ok {
-			hint = h.Hint()
-		}
-		if text := fmt.Sprintf("%v; try: %s", err, hint); !strings.Contains(text, problem) || strings.Contains(text, "\n") {
-			t.Errorf("%s: %s\nwant %s", uri, text, problem)
-		}
-		if outside, _ := filepath.Glob(filepath.Join(dir, "*")); len(outside) > 1 || len(outside) == 1 && filepath.Base(outside[0]) != "got" {
-			t.Errorf("%s left %q", uri, outside)
-		}
-		return
-	}
-	if err != nil {
-		t.Errorf("%s: %v", uri, err)
-		return
-	}
-	got := map[string]string{}
-	at := filepath.Join(dir, "got")
-	err = filepath.WalkDir(at, func(p string, d os.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return err
-		}
-		rel, _ := filepath.Rel(at, p)
-		if to, err := os.Readlink(p); err == nil {
-			got[rel] = "-> " + to
-			return nil
-		}
-		data, err := os.ReadFile(p)
-		got[rel] = string(data)
-		if fi, e := d.Info(); e == nil && fi.Mode()&0o100 != 0 {
-			got[rel] += " (x)"
-		}
-		return err
-	})
-	if diff := cmp.Diff(want, got); err != nil || diff != "" {
-		t.Errorf("%s: %v (-want +got):\n%s", uri, err, diff)
 	}
 }
 

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -14,6 +13,7 @@ import (
 
 	"github.com/wherry-ml/wherry/dag"
 	"github.com/wherry-ml/wherry/dag/given"
+	"github.com/wherry-ml/wherry/filetree"
 )
 
 // filesName stands for the folder of a bundle's files, wherever that is.
@@ -131,26 +131,12 @@ func copyPlain(from, to string) error {
 	if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
 		return err
 	}
-	in, err := os.Open(from)
-	if err != nil {
-		return err
-	}
-	defer in.Close()
-	info, err := in.Stat()
-	if err != nil {
-		return err
-	}
-	mode := fs.FileMode(0o644)
-	if info.Mode()&0o100 != 0 {
-		mode = 0o755
-	}
-	_ = os.Remove(to)
-	out, err := os.OpenFile(to, os.O_CREATE|os.O_EXCL|os.O_WRONLY, mode)
-	if err != nil {
-		return err
-	}
-	_, err = io.Copy(out, in)
-	return errors.Join(err, out.Close())
+	return filetree.Copy(from, to, func(m fs.FileMode) fs.FileMode {
+		if m&0o100 != 0 {
+			return 0o755
+		}
+		return 0o644
+	})
 }
 
 // write writes a file that wherry makes, beside the one at original.

@@ -13,6 +13,7 @@ import (
 	"github.com/wherry-ml/wherry/bundle"
 	"github.com/wherry-ml/wherry/dag"
 	"github.com/wherry-ml/wherry/runner"
+	"github.com/wherry-ml/wherry/sqlite"
 )
 
 type bundleSaveFlags struct {
@@ -128,7 +129,8 @@ func bundleTarget(name string) (string, error) {
 
 // bundledRun finds the run, or prepares one of a pipeline file.
 func (g *globals) bundledRun(ctx context.Context, ref string, f bundleSaveFlags) (*bundled, error) {
-	if info, err := os.Stat(ref); err == nil && info.Mode().IsRegular() {
+	info, statErr := os.Stat(ref)
+	if statErr == nil && info.Mode().IsRegular() {
 		f.runFlags.file, f.backend, f.network = ref, "docker", "on"
 		job, err := g.prepareRun(ctx, f.runFlags)
 		if err != nil {
@@ -144,6 +146,12 @@ func (g *globals) bundledRun(ctx context.Context, ref string, f bundleSaveFlags)
 		return nil, err
 	}
 	row, err := db.FindRun(ctx, ref)
+	if is[*sqlite.NotFoundError](err) && statErr == nil {
+		return nil, &usageError{msg: fmt.Sprintf("bundle save: %s is no file, and no run has this name", ref), mend: "name the pipeline's file, or a run of wherry get runs"}
+	}
+	if is[*sqlite.NotFoundError](err) && filepath.Ext(ref) != "" {
+		return nil, &usageError{msg: fmt.Sprintf("bundle save: %s: no such file, and no such run", ref), mend: "name a file that exists, or a run of wherry get runs"}
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -73,6 +73,7 @@ func (g *globals) cancel(ctx context.Context, ref string, wait bool) error {
 
 // cancelInterrupted drives a run that nobody drives to its canceled end.
 func (g *globals) cancelInterrupted(ctx context.Context, id string) error {
+	defer goOnUnread()()
 	lock, err := g.lockRun(ctx, id)
 	if err != nil {
 		return err

@@ -235,7 +235,7 @@ func (o debugOutputs) Output(name, path string) error {
 	kind, rest, _ := strings.Cut(name, ":")
 	switch kind {
 	case "executor":
-		text, _ := readSmall("", path)
+		text, _ := dag.ReadSmall(path)
 		var said struct {
 			Parameters map[string]any `json:"parameterValues"`
 		}
@@ -245,7 +245,7 @@ func (o debugOutputs) Output(name, path string) error {
 		}
 	case "parameter":
 		_, rest, _ = strings.Cut(rest, ":")
-		text, _ := readSmall("", path)
+		text, _ := dag.ReadSmall(path)
 		o.g.note(fmt.Sprintf("wrote parameter %s = %s", rest, short(string(text), 160)))
 	case "artifact":
 		o.g.note("wrote artifact " + rest)

@@ -32,7 +32,7 @@ Durations count from half a second and a tenth on. Exit code 0, whatever differs
 // diffDocument is what `-o json` prints.
 type diffDocument struct {
 	*dag.Diff
-	Sources []sourceChange `json:"sources"` // files of mounts that both have
+	Sources []dag.SourceChange `json:"sources"` // files of mounts that both have
 }
 
 func (g *globals) diff(ctx context.Context, refA, refB string) error {
@@ -53,7 +53,7 @@ func (g *globals) diff(ctx context.Context, refA, refB string) error {
 	if err != nil {
 		return err
 	}
-	doc := diffDocument{Diff: dag.Compare(a, b, treeOrder(inA), treeOrder(inB)), Sources: []sourceChange{}}
+	doc := diffDocument{Diff: dag.Compare(a, b, treeOrder(inA), treeOrder(inB)), Sources: []dag.SourceChange{}}
 	store, err := g.artifacts()
 	if err != nil {
 		return err
@@ -61,7 +61,7 @@ func (g *globals) diff(ctx context.Context, refA, refB string) error {
 	for _, m := range a.Options.Mounts {
 		for _, n := range b.Options.Mounts {
 			if m.Target == n.Target && m.Digest != n.Digest && m.Digest != "" && n.Digest != "" {
-				doc.Sources = append(doc.Sources, compareMounts(ctx, artifacts{store}, m, n)...)
+				doc.Sources = append(doc.Sources, dag.CompareMounts(ctx, artifacts{store}, m, n)...)
 			}
 		}
 	}

@@ -47,7 +47,12 @@ they are removed only with --claims.`,
   wherry gc --keep 20 --max-size 50Gi
   wherry gc --all --claims           # everything, as before deleting WHERRY_HOME`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return g.gc(cmd.Context(), f) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if f.keep < 0 && cmd.Flags().Changed("keep") {
+				return &usageError{msg: "--keep must be 0 or more", mend: "--keep 20"}
+			}
+			return g.gc(cmd.Context(), f)
+		},
 	}
 	fl := cmd.Flags()
 	fl.StringVar(&f.olderThan, "older-than", "", "forget runs that ended, and were used by the cache, longer ago than `AGE`: 30d, 2w, 12h")
@@ -89,9 +94,6 @@ func (f gcFlags) limits(now time.Time) (gcLimits, error) {
 			return l, &usageError{msg: fmt.Sprintf("--max-size %q is not a size", f.maxSize), mend: "--max-size 20Gi or 500M"}
 		}
 		l.maxSize = n
-	}
-	if f.keep < -1 {
-		return l, &usageError{msg: "--keep must be 0 or more", mend: "--keep 20"}
 	}
 	if f.all {
 		l.keep = 0

@@ -14,6 +14,7 @@ import (
 
 	"github.com/wherry-ml/wherry/artifact"
 	"github.com/wherry-ml/wherry/dag"
+	"github.com/wherry-ml/wherry/filetree"
 )
 
 func isNotFound(err error) bool { return errors.Is(err, dag.ErrNotFound) }
@@ -97,7 +98,7 @@ func (c *garbage) planViews(ctx context.Context, p *gcPlan, run string) error {
 				return false, nil
 			}
 			defer unlock()
-			return true, artifact.RemoveAll(path)
+			return true, filetree.RemoveAll(path)
 		}})
 	return nil
 }
@@ -142,7 +143,7 @@ func (c *garbage) prune(ctx context.Context, path string, really bool) (bytes in
 	if below := at < len(c.paths) && strings.HasPrefix(c.paths[at], path+"/"); !below {
 		bytes, err = artifact.DiskUse(ctx, path)
 		if err == nil && really {
-			err = artifact.RemoveAll(path)
+			err = filetree.RemoveAll(path)
 		}
 		return bytes, true, err
 	}

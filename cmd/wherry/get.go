@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/csv"
 	"fmt"
 	"slices"
 	"strings"
@@ -179,9 +180,9 @@ func (g *globals) table(columns ...string) *table {
 
 func (t *table) row(cells ...string) { t.rows = append(t.rows, cells) }
 
-// clip cuts a cell, unless -o wide.
+// clip cuts a cell, unless -o wide or csv.
 func (t *table) clip(text string, n int) string {
-	if t.g.Output == "wide" {
+	if t.g.Output == "wide" || t.g.Output == "csv" {
 		return text
 	}
 	return short(text, n)
@@ -190,6 +191,10 @@ func (t *table) clip(text string, n int) string {
 func (t *table) print(items []any) error {
 	if t.g.structured() {
 		return t.g.printDocument(map[string]any{"items": items})
+	}
+	if t.g.Output == "csv" {
+		w := csv.NewWriter(t.g.Out)
+		return w.WriteAll(t.rows)
 	}
 	if len(t.rows) == 1 {
 		t.g.note("nothing found")

@@ -50,6 +50,7 @@ and a wherry.yaml in which everything is commented out. It overwrites nothing.`,
 
 // initFolder writes the starter files to dir, all or none.
 func (g *globals) initFolder(dir string) (err error) {
+	_, thereErr := os.Lstat(dir)
 	if err := os.MkdirAll(dir, 0o777); err != nil {
 		return &usageError{msg: "init: " + err.Error(), mend: "name a folder that you may write to"}
 	}
@@ -58,6 +59,9 @@ func (g *globals) initFolder(dir string) (err error) {
 		if err != nil {
 			for _, name := range written {
 				err = errors.Join(err, os.Remove(name))
+			}
+			if errors.Is(thereErr, fs.ErrNotExist) {
+				_ = os.Remove(dir)
 			}
 		}
 	}()

@@ -70,7 +70,7 @@ func (g *globals) tellTrial(ctx context.Context, ref, trial string, values []str
 	if err != nil {
 		return err
 	}
-	c := &tuner.Controller{Store: db, Feasible: feasible}
+	c := &tuner.Controller{Store: db}
 	e, t, err := c.Tell(ctx, id, trial, r)
 	if err != nil {
 		return err

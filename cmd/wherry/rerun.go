@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"path/filepath"
@@ -73,7 +74,7 @@ func (g *globals) rerun(ctx context.Context, f rerunFlags) error {
 
 // prepareRerun makes a new run of what is stored of another.
 func (g *globals) prepareRerun(ctx context.Context, f rerunFlags) (*job, error) {
-	if err := f.cache.check(); err != nil {
+	if err := errors.Join(f.cache.check(), checkRunName(f.name)); err != nil {
 		return nil, err
 	}
 	if f.only != "" && len(f.from) > 0 {
@@ -83,9 +84,12 @@ func (g *globals) prepareRerun(ctx context.Context, f rerunFlags) (*job, error) 
 	if err != nil {
 		return nil, err
 	}
-	base, executions, _, err := g.findWork(ctx, db, f.ref)
+	base, executions, task, err := g.findWork(ctx, db, f.ref)
 	if err != nil {
 		return nil, err
+	}
+	if task != nil {
+		return nil, &usageError{msg: fmt.Sprintf("%q names a task; rerun takes a run", f.ref), mend: fmt.Sprintf("wherry rerun %s --from %s, or --only %[2]s", base.ID, task.Path)}
 	}
 	if !base.State.Ended() {
 		return nil, &usageError{msg: fmt.Sprintf("run %s has not ended: it is %s", base.Name, base.State), mend: fmt.Sprintf("wherry resume %s goes on with it, wherry cancel %s ends it", base.ID, base.ID)}

@@ -65,8 +65,10 @@ func (g *globals) resume(ctx context.Context, ref string) error {
 func (g *globals) drive(ctx context.Context, driver *dag.Driver, lock *runLock, id string, p *progress) error {
 	p.await(driver.Backend.Logs)
 	driver.Beat = lock.beat
+	asBefore := goOnUnread()
 	run, executions, err := driver.Drive(ctx, id)
 	p.close(err == nil)
+	asBefore()
 	if is[*dag.TakenOverError](err) {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -24,7 +25,7 @@ type globals struct {
 	SharesTerminal *atomic.Bool
 	Getenv         func(string) string
 
-	Output  string // text, wide, json or yaml
+	Output  string // text, wide, json, yaml or csv
 	Quiet   bool
 	Verbose bool
 	Home    string // WHERRY_HOME, absolute
@@ -49,7 +50,10 @@ to IR YAML) and kind: Pipeline with a workflowSpec. No cluster, no account.`,
 		Version:       versionLine(),
 		SilenceUsage:  true,
 		SilenceErrors: true,
-		PersistentPreRunE: func(*cobra.Command, []string) error {
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
+			if g.Output == "csv" && cmd.Name() != "get" {
+				return &usageError{msg: "csv is for lists", mend: "wherry get … -o csv, or -o json here"}
+			}
 			return g.prepare()
 		},
 	}
@@ -58,7 +62,7 @@ to IR YAML) and kind: Pipeline with a workflowSpec. No cluster, no account.`,
 	cmd.SetOut(g.Out)
 	cmd.SetErr(g.Err)
 	f := cmd.PersistentFlags()
-	f.StringVarP(&g.Output, "output", "o", "text", "`FORMAT` of the result on stdout: text, wide, json or yaml")
+	f.StringVarP(&g.Output, "output", "o", "text", "`FORMAT` of the result on stdout: text, wide, json or yaml; of lists also csv")
 	f.BoolVarP(&g.Quiet, "quiet", "q", false, "no progress on stderr")
 	f.BoolVar(&g.Verbose, "verbose", false, "say more on stderr")
 	cmd.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
@@ -72,7 +76,36 @@ to IR YAML) and kind: Pipeline with a workflowSpec. No cluster, no account.`,
 	for _, c := range cmd.Commands() {
 		c.Args = usageArgs(c.Args)
 	}
+	strictBuiltins(cmd)
 	return cmd
+}
+
+// strictBuiltins makes wrong usage of what cobra's own commands are content with: a
+// completion for a shell that is not known, help on a command that there is not.
+func strictBuiltins(root *cobra.Command) {
+	root.InitDefaultCompletionCmd("bash")
+	root.InitDefaultHelpCmd()
+	for _, c := range root.Commands() {
+		switch c.Name() {
+		case "completion":
+			c.Args = cobra.ArbitraryArgs
+			c.RunE = func(c *cobra.Command, args []string) error {
+				if len(args) == 0 {
+					return c.Help()
+				}
+				return &usageError{msg: fmt.Sprintf("there is no completion for %q", args[0]), mend: "wherry completion bash, fish, powershell or zsh"}
+			}
+		case "help":
+			c.Run, c.RunE = nil, func(_ *cobra.Command, args []string) error {
+				of, rest, err := root.Find(args)
+				if err != nil || len(rest) > 0 {
+					return &usageError{msg: fmt.Sprintf("there is no command %q", strings.Join(args, " ")), mend: "wherry --help lists them"}
+				}
+				of.InitDefaultHelpFlag()
+				return of.Help()
+			}
+		}
+	}
 }
 
 // usageArgs makes a wrong number of arguments wrong usage.
@@ -90,8 +123,8 @@ func usageArgs(check cobra.PositionalArgs) cobra.PositionalArgs {
 
 // prepare checks the shared flags and finds WHERRY_HOME. It creates nothing.
 func (g *globals) prepare() error {
-	if formats := []string{"text", "wide", "json", "yaml"}; !slices.Contains(formats, g.Output) {
-		return &usageError{msg: fmt.Sprintf("unknown output format %q", g.Output), mend: "-o text, wide, json or yaml"}
+	if formats := []string{"text", "wide", "json", "yaml", "csv"}; !slices.Contains(formats, g.Output) {
+		return &usageError{msg: fmt.Sprintf("unknown output format %q", g.Output), mend: "-o text, wide, json or yaml; of lists also csv"}
 	}
 	home, err := findHome(g.Getenv)
 	g.Home = home

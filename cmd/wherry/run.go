@@ -11,6 +11,7 @@ import (
 	"strings"
 	"syscall"
 	"time"
+	"unicode"
 
 	"github.com/spf13/cobra"
 
@@ -22,6 +23,7 @@ import (
 
 type runFlags struct {
 	file        string
+	loaded      *loaded // in place of file: what was made already
 	params      []string
 	paramsFile  string
 	mounts      []string
@@ -134,7 +136,9 @@ func (g *globals) showPlan(job *job) error {
 // startRun begins a prepared run and drives it to its end.
 func (g *globals) startRun(ctx context.Context, job *job, detach bool) error {
 	p := newProgress(g)
+	asBefore := goOnUnread()
 	driver, lock, err := g.begin(ctx, job, p)
+	asBefore()
 	if err != nil {
 		return err
 	}
@@ -201,7 +205,10 @@ type job struct {
 
 // prepareRun reads and checks everything that a run is made of.
 func (g *globals) prepareRun(ctx context.Context, f runFlags) (*job, error) {
-	if err := f.cache.check(); err != nil {
+	if f.file == "" {
+		return nil, &usageError{msg: "the name of the file is empty", mend: "wherry run FILE"}
+	}
+	if err := errors.Join(f.cache.check(), checkRunName(f.name)); err != nil {
 		return nil, err
 	}
 	if !slices.Contains(backendNames, f.backend) {
@@ -215,9 +222,11 @@ func (g *globals) prepareRun(ctx context.Context, f runFlags) (*job, error) {
 	if err != nil {
 		return nil, err
 	}
-	l, err := g.loadAny(ctx, f, mounted)
-	if err != nil {
-		return nil, err
+	l := f.loaded
+	if l == nil {
+		if l, err = g.loadAny(ctx, f, mounted); err != nil {
+			return nil, err
+		}
 	}
 	options.Images = aliases(l.pipeline, proj)
 	if err := steer(l.pipeline, &options, f.cache.tasks, f.from); err != nil {
@@ -236,6 +245,22 @@ func (g *globals) prepareRun(ctx context.Context, f runFlags) (*job, error) {
 		run.Name = l.pipeline.Name + "-" + id[:5]
 	}
 	return &job{loaded: l, run: run, project: proj}, nil
+}
+
+// checkRunName refuses a name by which no command could find its run again.
+func checkRunName(name string) error {
+	bad := ""
+	switch {
+	case strings.Contains(name, "/"):
+		bad = "has a slash in it, and RUN/TASK names a task"
+	case strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsPrint(r) }) || strings.TrimSpace(name) != name:
+		bad = "has characters that nobody sees"
+	case name == "last":
+		bad = "means the newest run"
+	default:
+		return nil
+	}
+	return &usageError{msg: fmt.Sprintf("--name %q %s", name, bad), mend: "--name nightly-2"}
 }
 
 // runOptions merges wherry.yaml and flags; flags win.

@@ -68,11 +68,16 @@ func (g *globals) suggest(ctx context.Context, ref string, f tuneFlags, changed 
 	if err != nil {
 		return err
 	}
+	if wanted != nil {
+		if err := g.warmStart(ctx, wanted, f.warm); err != nil {
+			return err
+		}
+	}
 	id, err := g.openAsked(ctx, db, ref, wanted, changed, anew)
 	if err != nil {
 		return err
 	}
-	c := &tuner.Controller{Store: db, Feasible: feasible}
+	c := &tuner.Controller{Store: db}
 	e, trials, err := c.Ask(ctx, id, n)
 	if is[*tuner.NoTrialError](err) {
 		return &workError{state: dag.Failed, msg: err.Error(), mend: hintText(err)}

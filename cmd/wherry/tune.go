@@ -18,22 +18,26 @@ import (
 )
 
 type tuneFlags struct {
-	run       runFlags
-	trial     string
-	space     []string
-	minimize  []string
-	maximize  []string
-	goal      float64
-	hasGoal   bool
-	metrics   []string
-	algorithm string
-	settings  []string
-	stopping  string
-	maxTrials int
-	parallel  int
-	maxFailed int
-	seed      uint64
-	resume    bool
+	run         runFlags
+	command     []string // in place of a file
+	image       string   // that it runs in
+	trial       string
+	space       []string
+	minimize    []string
+	maximize    []string
+	goal        float64
+	hasGoal     bool
+	metrics     []string
+	algorithm   string
+	settings    []string
+	stopping    string
+	constraints []string
+	warm        []string
+	maxTrials   int
+	parallel    int
+	maxFailed   int
+	seed        uint64
+	resume      bool
 }
 
 func newTuneCmd(g *globals) *cobra.Command { return tuneCmd(g.tune) }
@@ -43,8 +47,8 @@ func newTuneCmd(g *globals) *cobra.Command { return tuneCmd(g.tune) }
 func tuneCmd(run func(context.Context, tuneFlags, func(string) bool) error) *cobra.Command {
 	var f tuneFlags
 	cmd := &cobra.Command{
-		Use:   "tune FILE",
-		Short: "Search for the best parameters of a pipeline or a job",
+		Use:   "tune FILE | tune -s … [--image NAME] -- COMMAND",
+		Short: "Search for the best parameters of a pipeline, a job or a command",
 		Long: `Tune runs trials: the same pipeline or job with parameters that an algorithm chooses
 by what earlier trials have measured. FILE is a Katib Experiment, a Suggestion, or any
 pipeline that wherry run takes, with -s for each parameter that is searched:
@@ -54,6 +58,9 @@ pipeline that wherry run takes, with -s for each parameter that is searched:
   depth=int(2,12)          a whole number; logint(16,1024)
   units=discrete(32,64,96) one of some numbers
   kind=choice(rf,gb)       one of some words
+  gamma=log(1e-3,1) if kind=rf   only while another has that value (a|b: or that)
+
+After -- comes a command instead of a file, in which {lr} stands for a parameter's value.
 
 A pipeline's metric is an output parameter, a value of a Metrics artifact, or a line
 name=value or "name: value" that a step prints. Each trial is a run: logs, diff, lineage
@@ -61,16 +68,25 @@ and rerun know it by its name. What a kill left behind, --resume goes on with.`,
 		Example: `  wherry tune experiment.yaml
   wherry tune pipeline.yaml -s 'lr=log(1e-4,1e-1)' -s 'depth=int(2,12)' -s 'kind=choice(rf,gb)' \
       --maximize accuracy --max-trials 50 --parallel 4
+  wherry tune -s 'lr=log(1e-4,1e-1)' --minimize loss --backend process -- python3 train.py --lr={lr}
   wherry tune experiment.yaml --resume --max-trials 100
   wherry get trials last; wherry describe experiment/last`,
-		Args: cobra.ExactArgs(1),
+		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			f.run.file = args[0]
+			switch dash := cmd.ArgsLenAtDash(); {
+			case dash == 0:
+				f.command = args
+			case len(args) > 1:
+				return &usageError{msg: fmt.Sprintf("one FILE, not %d", len(args)), mend: "wherry tune -s … -- COMMAND runs a command; quotes around each -s"}
+			default:
+				f.run.file = args[0]
+			}
 			f.hasGoal = cmd.Flags().Changed("goal")
 			return run(cmd.Context(), f, cmd.Flags().Changed)
 		},
 	}
 	fl := cmd.Flags()
+	fl.StringVar(&f.image, "image", "", "`NAME` of the image that a command after -- runs in")
 	fl.StringVar(&f.trial, "trial", "", "`FILE` that a trial runs, for a Suggestion that names none")
 	f.addSearch(fl)
 	fl.IntVar(&f.maxTrials, "max-trials", 20, "run `N` trials in all; 0: until the space is exhausted")
@@ -100,6 +116,8 @@ func (f *tuneFlags) addSearch(fl *pflag.FlagSet) {
 	fl.StringArrayVar(&f.maximize, "maximize", nil, "`METRIC` to make large (repeatable)")
 	fl.Float64Var(&f.goal, "goal", 0, "`VALUE` of the objective at which to stop")
 	fl.StringArrayVar(&f.metrics, "metric", nil, "further `METRIC` to keep (repeatable)")
+	fl.StringArrayVar(&f.constraints, "constraint", nil, "`CONDITION` in CEL that a trial keeps: over parameters it is never tried otherwise, over metrics it can't be the best (repeatable)")
+	fl.StringArrayVar(&f.warm, "warm-start", nil, "`EXPERIMENT` whose trials count as known (repeatable)")
 	fl.StringVar(&f.algorithm, "algorithm", "auto", "`NAME` of the algorithm: "+strings.Join(suggest.Names(), ", "))
 	fl.StringArrayVar(&f.settings, "setting", nil, "`NAME=VALUE` of the algorithm (repeatable)")
 	fl.StringVar(&f.stopping, "early-stopping", "", "`NAME` of what stops trials early: medianstop or asha")
@@ -109,6 +127,9 @@ func (f *tuneFlags) addSearch(fl *pflag.FlagSet) {
 // tune prepares an experiment, or finds the one to go on with, and drives it.
 func (g *globals) tune(ctx context.Context, f tuneFlags, changed func(string) bool) error {
 	e, job, err := g.prepareExperiment(ctx, f, changed)
+	if err == nil {
+		err = g.warmStart(ctx, e, f.warm)
+	}
 	if err != nil {
 		return err
 	}
@@ -155,11 +176,13 @@ func (g *globals) tune(ctx context.Context, f tuneFlags, changed func(string) bo
 func (g *globals) driveExperiment(ctx context.Context, e *tuner.Experiment, trials []*tuner.Trial, r *trialRunner, lock *runLock) error {
 	p := newTuneProgress(g, e, trials)
 	r.note = p.note
-	c := &tuner.Controller{Store: r.db, Runner: r, Observe: p.observe, Beat: lock.beat, Feasible: feasible}
+	c := &tuner.Controller{Store: r.db, Runner: r, Observe: p.observe, Beat: lock.beat}
 	ctx, stop := withHangup(ctx)
 	defer stop()
+	asBefore := goOnUnread()
 	e, trials, err := c.Drive(ctx, e.ID)
 	p.close()
+	asBefore()
 	if err != nil {
 		return &experimentError{e: e, err: err}
 	}
@@ -199,12 +222,14 @@ func (x *experimentError) Hint() string {
 
 // prepareExperiment reads and checks everything that an experiment is made of.
 func (g *globals) prepareExperiment(ctx context.Context, f tuneFlags, changed func(string) bool) (*tuner.Experiment, *job, error) {
-	k, err := sniffKatib(f.run.file)
-	if err != nil {
-		return nil, nil, err
-	}
-	if k != nil {
-		return g.prepareKatib(ctx, k, f, changed)
+	if f.command == nil {
+		k, err := sniffKatib(f.run.file)
+		if err != nil {
+			return nil, nil, err
+		}
+		if k != nil {
+			return g.prepareKatib(ctx, k, f, changed)
+		}
 	}
 	parameters, err := parseSpace(f.space)
 	if err != nil {
@@ -226,6 +251,11 @@ func (g *globals) prepareExperiment(ctx context.Context, f tuneFlags, changed fu
 			return nil, nil, &usageError{msg: fmt.Sprintf("parameter %q is given by -p and searched by -s", p.Name), mend: "leave out one of them"}
 		}
 		run.params = append(run.params, p.Name+"="+p.Format(p.Round(p.Min))) // stands in: Bind checks it
+	}
+	if f.command != nil {
+		if run.loaded, err = commandPipeline(f.command, parameters, &run, f.image); err != nil {
+			return nil, nil, err
+		}
 	}
 	job, err := g.prepareRun(ctx, run)
 	if err != nil {
@@ -250,7 +280,7 @@ func (f *tuneFlags) search(parameters []tuner.Parameter) (*tuner.Experiment, err
 	}
 	e := &tuner.Experiment{
 		ID: newID(), Name: f.run.name, Algorithm: tuner.Algorithm{Name: f.algorithm},
-		Parameters: parameters, Additional: f.metrics, Parallel: f.parallel, MaxTrials: f.maxTrials,
+		Parameters: parameters, Additional: f.metrics, Constraints: f.constraints, Parallel: f.parallel, MaxTrials: f.maxTrials,
 		Seed: f.seed, ResumePolicy: tuner.ResumeLongRunning, Collector: tuner.Collector{Kind: tuner.Outputs},
 		State: tuner.Created, Created: time.Now(),
 	}
@@ -276,11 +306,36 @@ func (f *tuneFlags) search(parameters []tuner.Parameter) (*tuner.Experiment, err
 	return e, nil
 }
 
+// warmStart finds the experiments whose trials count as known.
+func (g *globals) warmStart(ctx context.Context, e *tuner.Experiment, refs []string) error {
+	for _, ref := range refs {
+		db, err := g.database(ctx)
+		if err != nil {
+			return err
+		}
+		row, err := db.FindExperiment(ctx, ref)
+		if err != nil {
+			return err
+		}
+		from, trials, _, err := db.LoadExperiment(ctx, row.ID, false)
+		if err != nil {
+			return err
+		}
+		n := len(e.Warm(from, trials))
+		if n == 0 {
+			return &usageError{msg: fmt.Sprintf("no trial of experiment %s fits: its parameters, their ranges or its metric are others", row.Name), mend: "wherry describe " + row.ID}
+		}
+		g.note(fmt.Sprintf("note: %d of %d trials of %s count as known", n, len(trials), row.Name))
+		e.WarmFrom = append(e.WarmFrom, row.ID)
+	}
+	return checkExperiment(e)
+}
+
 // parseSpace reads the -s flags.
 func parseSpace(list []string) ([]tuner.Parameter, error) {
 	var out []tuner.Parameter
 	for _, text := range list {
-		p, err := tuner.ParseParameter(text)
+		p, err := tuner.ParseParameter(text, out)
 		if err != nil {
 			return nil, &usageError{msg: "-s " + err.Error(), mend: "-s 'lr=log(1e-4,1e-1)', see wherry tune --help"}
 		}
@@ -306,11 +361,12 @@ func checkExperiment(e *tuner.Experiment) error {
 		return &usageError{msg: err.Error(), mend: "wherry tune --help"}
 	case e.Parallel < 1:
 		return &usageError{msg: "--parallel must be 1 or more"}
+	case e.CheckConstraints() != nil:
+		return &usageError{msg: e.CheckConstraints().Error(), mend: "--constraint 'lr * 10.0 < dropout', in CEL"}
+	case len(e.WarmFrom) > 0 && e.CheckWarm() != nil:
+		return &usageError{msg: e.CheckWarm().Error(), mend: "--algorithm tpe"}
 	case e.MaxTrials < 0:
 		return &usageError{msg: "--max-trials must be 0 or more"}
 	}
 	return nil
 }
-
-// feasible compiles an experiment's constraints.
-func feasible(e *tuner.Experiment) (func(suggest.Point) bool, error) { return nil, nil }

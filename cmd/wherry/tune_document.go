@@ -77,6 +77,12 @@ func newExperimentDocument(e *tuner.Experiment, trials []*tuner.Trial) experimen
 	for _, t := range trials {
 		d.Trials = append(d.Trials, newTrialDocument(e, t))
 	}
+	for i, share := range tuner.Importance(e, trials) {
+		d.Importance = append(d.Importance, importance{e.Parameters[i].Name, share})
+	}
+	for _, t := range tuner.Pareto(e, trials) {
+		d.Pareto = append(d.Pareto, t.Name)
+	}
 	if best := tuner.Optimal(e, trials); best != nil {
 		t := newTrialDocument(e, best)
 		d.Optimal = &optimalDocument{Trial: t.Name, Run: t.Run, Parameters: t.Parameters, Observation: t.Observation}

@@ -111,6 +111,7 @@ func (f *tuneFlags) override(e *tuner.Experiment, changed func(string) bool) {
 		e.Stopping = &tuner.Algorithm{Name: f.stopping}
 	}
 	e.Additional = append(e.Additional, f.metrics...)
+	e.Constraints = append(e.Constraints, f.constraints...)
 }
 
 // trialTemplate finds what a trial runs: --trial, the file's own template, or that of

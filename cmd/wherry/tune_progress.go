@@ -29,11 +29,11 @@ type tuneProgress struct {
 	before  int                     // trials that had ended at the start
 	done    int
 	best    *tuner.Trial
-	told    string // what is awaited: an image that is built
+	told    map[string]bool // notes that were printed: many trials wait for one image
 }
 
 func newTuneProgress(g *globals, e *tuner.Experiment, trials []*tuner.Trial) *tuneProgress {
-	p := &tuneProgress{g: g, e: e, start: time.Now(), states: map[*tuner.Trial]tuner.TrialState{}, rows: map[*tuner.Trial]string{}}
+	p := &tuneProgress{g: g, e: e, start: time.Now(), states: map[*tuner.Trial]tuner.TrialState{}, rows: map[*tuner.Trial]string{}, told: map[string]bool{}}
 	for _, t := range trials {
 		if t.State.Ended() {
 			p.before++
@@ -102,8 +102,8 @@ func (p *tuneProgress) end(t *tuner.Trial) {
 // note tells what a trial waits for.
 func (p *tuneProgress) note(text string) {
 	p.mu.Lock()
-	known := p.told == text
-	p.told = text
+	known := p.told[text]
+	p.told[text] = true
 	p.mu.Unlock()
 	if !known && !p.g.Quiet {
 		fmt.Fprintf(p.g.words(), "%8s %s\n", seconds(time.Since(p.start)), text)

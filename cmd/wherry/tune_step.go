@@ -125,6 +125,9 @@ func (s stepTuner) prepare(ctx context.Context, x dag.Search, asked *asked) (*tu
 	if j.pipeline.File == x.Run.Pipeline.File && j.pipeline.Name == x.Run.Pipeline.Name && asked.katib == nil {
 		return nil, fmt.Errorf("%s would run itself: a tuning step needs a pipeline of its own", j.pipeline.File)
 	}
+	if err := s.g.warmStart(ctx, e, asked.flags.warm); err != nil {
+		return nil, err
+	}
 	e.ID = x.ID
 	o := x.Run.Options
 	o.MaxParallel, o.Workspace, o.NoCache, o.From, o.Only, o.Base, o.Experiment = 0, "", nil, nil, "", "", ""
@@ -192,7 +195,7 @@ func (s stepTuner) drive(ctx context.Context, x dag.Search, e *tuner.Experiment,
 	} else {
 		x.Note(fmt.Sprintf("experiment %s, %d trials at once", e.ID, e.Parallel))
 	}
-	c := &tuner.Controller{Store: r.db, Runner: r, Observe: p.observe, Beat: lock.beat, Feasible: feasible}
+	c := &tuner.Controller{Store: r.db, Runner: r, Observe: p.observe, Beat: lock.beat}
 	e, trials, err = c.Drive(ctx, e.ID)
 	cause := context.Cause(ctx)
 	if err == nil || cause == nil || errors.Is(cause, tuner.ErrLeave) {

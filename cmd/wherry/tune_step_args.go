@@ -69,6 +69,9 @@ func readTuneArgs(x dag.Search) (*asked, error) {
 			*path = filepath.Join(filepath.Dir(x.Run.Pipeline.File), *path)
 		}
 	}
+	if a.flags.command != nil {
+		a.flags.run.file = x.Run.Pipeline.File // its wherry.yaml counts
+	}
 	a.flags.run.backend = x.Run.Options.Backend
 	return a, nil
 }

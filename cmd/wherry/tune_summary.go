@@ -1,8 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -55,12 +57,36 @@ func (g *globals) summarizeExperiment(e *tuner.Experiment, trials []*tuner.Trial
 	for _, a := range best.Assignments(e) {
 		fmt.Fprintf(g.Out, "            %s = %s\n", a.Name, a.Value)
 	}
+	for _, t := range tuner.Pareto(e, trials) {
+		var values []string
+		for _, o := range e.Objectives {
+			values = append(values, fmt.Sprintf("%s %s", o.Metric, figure(t.Value(e, o.Metric))))
+		}
+		fmt.Fprintf(g.Out, "no better   %s: %s  %s\n", t.Name, strings.Join(values, ", "), assignments(e, t))
+	}
+	if shares := tuner.Importance(e, trials); shares != nil && len(e.Parameters) > 1 {
+		fmt.Fprintf(g.Out, "importance  %s\n", importanceText(e, shares))
+	}
 	if plot := plotBest(e, trials, 60, 8); plot != "" {
 		fmt.Fprintf(g.Out, "\n%s\n", plot)
 	}
 	if !e.Asked() {
 		fmt.Fprintf(g.Out, "again       %s\n", againCommand(e, best))
 	}
+}
+
+// importanceText names the parameters, the one that matters most first.
+func importanceText(e *tuner.Experiment, shares []float64) string {
+	order := make([]int, len(shares))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(shares[b], shares[a]) })
+	var words []string
+	for _, i := range order {
+		words = append(words, fmt.Sprintf("%s %.0f%%", e.Parameters[i].Name, 100*shares[i]))
+	}
+	return strings.Join(words, ", ")
 }
 
 func ended(e *tuner.Experiment) time.Time {

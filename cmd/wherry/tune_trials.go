@@ -157,6 +157,9 @@ func (r *trialRunner) outcome(ctx context.Context, e *tuner.Experiment, run *dag
 	o := tuner.Outcome{Succeeded: run.State == dag.Succeeded, Error: run.Error}
 	if err := m.collector.Err(); err != nil {
 		o.Missing = err.Error()
+		if hint := hintText(err); hint != "" {
+			o.Missing += "; try: " + hint
+		}
 	}
 	if !o.Succeeded {
 		o.Tail = r.tail(executions)

@@ -65,6 +65,7 @@ func (g *globals) watchPipeline(ctx context.Context, f runFlags) error {
 		_, err = g.prepareRun(ctx, f) // what it says of a missing file
 		return err
 	}
+	defer goOnUnread()()
 	g.said = &sync.Map{}
 	s := &watching{globals: g, f: f, older: map[*watched]bool{}, ended: make(chan *watched)}
 	s.f.reads = func(files []string) { s.reads = files }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/wherry-ml/wherry/dag"
 	"github.com/wherry-ml/wherry/dag/source"
+	"github.com/wherry-ml/wherry/e2e/need"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -119,18 +120,7 @@ func withoutPositions(x any) any {
 // shared returns a file of the article.
 func shared(t *testing.T, name string) string {
 	t.Helper()
-	dir := os.Getenv("WHERRY_SHARED")
-	if dir == "" {
-		dir = "../../../shared"
-	}
-	path := filepath.Join(dir, "conformance/seed", name)
-	if _, err := os.Stat(path); err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatalf("the article's files are missing (WHERRY_SHARED): %v", err)
-		}
-		t.Skipf("the article's files are not here (WHERRY_SHARED): %v", err)
-	}
-	return path
+	return need.Shared(t, "conformance/seed/"+name)
 }
 
 func TestArticlePipelineV2(t *testing.T) {

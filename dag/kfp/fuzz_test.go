@@ -12,6 +12,7 @@ import (
 	"github.com/wherry-ml/wherry/dag"
 	"github.com/wherry-ml/wherry/dag/kfp"
 	"github.com/wherry-ml/wherry/dag/source"
+	"github.com/wherry-ml/wherry/e2e/need"
 	"go.yaml.in/yaml/v3"
 )
 
@@ -171,9 +172,12 @@ func mutate(r *rand.Rand, doc *yaml.Node) {
 
 // sharedSeeds are real pipelines, where they are.
 func sharedSeeds(f *testing.F) []string {
-	dir := sharedFolder(f)
-	if dir == "" {
-		return nil
+	dir, err := need.FindShared("kfp")
+	if err != nil && !need.InCI() {
+		return nil // there are others
 	}
-	return append(files(f, filepath.Join(dir, "kfp", "suite")), files(f, filepath.Join(dir, "kfp", "own"))...)
+	if err != nil {
+		f.Fatal(err)
+	}
+	return append(files(f, filepath.Join(dir, "suite")), files(f, filepath.Join(dir, "own"))...)
 }

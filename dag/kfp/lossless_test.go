@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/wherry-ml/wherry/dag"
+	"github.com/wherry-ml/wherry/e2e/need"
 	"go.yaml.in/yaml/v3"
 )
 
@@ -116,7 +117,7 @@ type rawContainer struct {
 // TestLossless renders every string of every container back and compares it
 // with the file, and counts components, tasks, inputs and outputs.
 func TestLossless(t *testing.T) {
-	dir := shared(t)
+	dir := need.Shared(t, "")
 	strs := 0
 	for _, d := range []string{"kfp/suite/valid", "kfp/own", "kfp/ecommerce", "bench/pipelines"} {
 		for _, path := range files(t, filepath.Join(dir, d)) {

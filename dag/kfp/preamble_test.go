@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/wherry-ml/wherry/dag/source"
+	"github.com/wherry-ml/wherry/e2e/need"
 )
 
 // What the SDK writes, by version; see make_pip_install_command and
@@ -127,12 +128,13 @@ func TestNoPreamble(t *testing.T) {
 
 // Every component of the suite whose command asks pip for packages is recognised.
 func TestPreambleSuite(t *testing.T) {
-	files, _ := filepath.Glob("../../../shared/kfp/suite/valid/*.yaml")
-	more, _ := filepath.Glob("../../../shared/kfp/suite/valid/*/*.yaml")
-	own, _ := filepath.Glob("../../../shared/kfp/own/*.yaml")
-	files = append(append(files, more...), own...)
-	if len(files) == 0 {
-		t.Skip("the suite is not there")
+	var files []string
+	for _, pattern := range []string{"suite/valid/*.yaml", "suite/valid/*/*.yaml", "own/*.yaml"} {
+		some, err := filepath.Glob(filepath.Join(need.Shared(t, "kfp"), pattern))
+		if err != nil {
+			t.Fatal(err)
+		}
+		files = append(files, some...)
 	}
 	layers := 0
 	for _, file := range files {

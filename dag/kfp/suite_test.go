@@ -11,33 +11,8 @@ import (
 	"github.com/wherry-ml/wherry/dag"
 	"github.com/wherry-ml/wherry/dag/kfp"
 	"github.com/wherry-ml/wherry/dag/source"
+	"github.com/wherry-ml/wherry/e2e/need"
 )
-
-// shared returns the folder of shared data, or skips.
-func shared(t testing.TB) string {
-	t.Helper()
-	dir := sharedFolder(t)
-	if dir == "" {
-		t.Skip("no KFP suite (WHERRY_SHARED names its folder)")
-	}
-	return dir
-}
-
-// sharedFolder is the folder of shared data, "" where there is none. CI has one.
-func sharedFolder(t testing.TB) string {
-	t.Helper()
-	dir := os.Getenv("WHERRY_SHARED")
-	if dir == "" {
-		dir = "../../../shared"
-	}
-	if _, err := os.Stat(filepath.Join(dir, "kfp", "suite", "index.tsv")); err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatalf("no KFP suite: %v (WHERRY_SHARED names its folder)", err)
-		}
-		return ""
-	}
-	return dir
-}
 
 // read reads and validates a file.
 func read(path string) (*dag.Pipeline, error) {
@@ -97,7 +72,7 @@ func index(t *testing.T, dir string) (rows []map[string]string) {
 }
 
 func TestSuite(t *testing.T) {
-	dir := shared(t)
+	dir := need.Shared(t, "")
 	for _, row := range index(t, dir) {
 		t.Run(row["path"], func(t *testing.T) {
 			p, err := read(filepath.Join(dir, "kfp", "suite", row["path"]))
@@ -118,7 +93,7 @@ func TestSuite(t *testing.T) {
 }
 
 func TestOwn(t *testing.T) {
-	dir := shared(t)
+	dir := need.Shared(t, "")
 	var paths []string
 	for _, folder := range []string{"kfp/own", "kfp/ecommerce", "bench/pipelines"} {
 		paths = append(paths, files(t, filepath.Join(dir, filepath.FromSlash(folder)))...)

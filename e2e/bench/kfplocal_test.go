@@ -99,10 +99,13 @@ func (r race) report(b *testing.B, when string, theirs, ours func() float64) {
 }
 
 // iterations is the length of the loops.
-func iterations() int {
-	n, err := strconv.Atoi(os.Getenv("WHERRY_BENCH_ITERATIONS"))
+func iterations() int { return shorter("WHERRY_BENCH_ITERATIONS", 200) }
+
+// shorter is a count that the environment may change.
+func shorter(name string, whole int) int {
+	n, err := strconv.Atoi(os.Getenv(name))
 	if err != nil || n < 1 {
-		return 200
+		return whole
 	}
 	return n
 }

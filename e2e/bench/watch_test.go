@@ -4,12 +4,15 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/wherry-ml/wherry/watch"
 )
 
 // stamped is a pipeline of one step that says when it began, in ns since 1970.
@@ -62,6 +65,35 @@ func BenchmarkWatch(b *testing.B) {
 	b.ReportMetric(0, "ns/op")
 }
 
+// BenchmarkWatchSetUp: a watch of 10,000 files listens within 500 ms. The floor is to
+// look at each of them once.
+func BenchmarkWatchSetUp(b *testing.B) {
+	const limit = 500
+	dir := b.TempDir()
+	writeFiles(b, dir, 10000)
+	for b.Loop() {
+		took := millis(b, 15, func() error {
+			w := watch.New(b.Context(), []watch.Target{{Path: dir}}, watch.Options{})
+			defer w.Close()
+			if n := w.Files(); n != 10000 {
+				return fmt.Errorf("%d files are watched", n)
+			}
+			return nil
+		})
+		look := millis(b, 15, func() error {
+			return filepath.WalkDir(dir, func(_ string, d fs.DirEntry, err error) error {
+				if err == nil {
+					_, err = d.Info()
+				}
+				return err
+			})
+		})
+		b.ReportMetric(took.median, "ms")
+		within(b, took, limit, row{what: "watch of 10,000 files, set up", floor: look.String() + " to look at each"})
+	}
+	b.ReportMetric(0, "ns/op")
+}
+
 // BenchmarkWatchIdle: what a watch of 10,000 files costs while nobody saves: no CPU.
 func BenchmarkWatchIdle(b *testing.B) {
 	const seconds = 5
@@ -90,19 +122,7 @@ type watchSession struct {
 func beginWatch(b *testing.B, image string, files int) *watchSession {
 	b.Helper()
 	s := &watchSession{src: b.TempDir(), out: b.TempDir(), lines: make(chan string, 1000)}
-	for i := range files {
-		name := "text"
-		if i > 0 {
-			name = filepath.Join(fmt.Sprint(i%100), fmt.Sprint(i))
-		}
-		path := filepath.Join(s.src, name)
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			b.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte("0"), 0o644); err != nil {
-			b.Fatal(err)
-		}
-	}
+	writeFiles(b, s.src, files)
 	file := write(b, fmt.Sprintf(stamped, image, stamp))
 	cmd, said := command(b, b.TempDir(), "run", file, "--watch", "-o", "json", "-v", s.src+":/src:ro", "-v", s.out+":/out")
 	stdout, err := cmd.StdoutPipe()
@@ -127,6 +147,24 @@ func beginWatch(b *testing.B, image string, files int) *watchSession {
 	})
 	s.await(b)
 	return s
+}
+
+// writeFiles fills a folder with so many files, one of which is text.
+func writeFiles(b *testing.B, dir string, files int) {
+	b.Helper()
+	for i := range files {
+		name := "text"
+		if i > 0 {
+			name = filepath.Join(fmt.Sprint(i%100), fmt.Sprint(i))
+		}
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			b.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte("0"), 0o644); err != nil {
+			b.Fatal(err)
+		}
+	}
 }
 
 func (s *watchSession) read(stdout io.Reader) {

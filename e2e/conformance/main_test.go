@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/wherry-ml/wherry/e2e/harness"
+	"github.com/wherry-ml/wherry/e2e/need"
 )
 
 // root is the module's folder.
@@ -48,9 +49,9 @@ func runTests(m *testing.M) (int, error) {
 		return 0, err
 	}
 	wherry = filepath.Join(dir, "wherry")
-	shared, err = harness.Shared(root, filepath.Join("kfp", "suite", "index.tsv"))
+	shared, err = need.FindShared("")
 	if err != nil {
-		if os.Getenv("CI") == "true" {
+		if need.InCI() {
 			return 0, err
 		}
 		fmt.Fprintln(os.Stderr, "conformance: skips what needs the shared data:", err)
@@ -60,10 +61,7 @@ func runTests(m *testing.M) (int, error) {
 	return code, nil
 }
 
-// needShared skips a test where the shared data is not there; with CI set it is.
 func needShared(t *testing.T) {
 	t.Helper()
-	if shared == "" {
-		t.Skip("no shared data (WHERRY_SHARED names its folder)")
-	}
+	need.Shared(t, "kfp/suite/index.tsv")
 }

@@ -50,19 +50,6 @@ func CheckEngine() error {
 	return nil
 }
 
-// Shared is the folder of the data that the projects share, beside the module's
-// folder root unless WHERRY_SHARED names it. It must hold the file or folder need.
-func Shared(root, need string) (string, error) {
-	abs, err := filepath.Abs(cmp.Or(os.Getenv("WHERRY_SHARED"), filepath.Join(root, "..", "shared")))
-	if err != nil {
-		return "", err
-	}
-	if _, err := os.Stat(filepath.Join(abs, need)); err != nil {
-		return "", fmt.Errorf("%w; WHERRY_SHARED names the folder of shared data", err)
-	}
-	return abs, nil
-}
-
 // HomeID is the short id of a home that wherry puts into names and labels.
 func HomeID(home string) string {
 	if real, err := filepath.EvalSymlinks(home); err == nil {

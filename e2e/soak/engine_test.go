@@ -15,6 +15,8 @@ import (
 	"time"
 
 	_ "github.com/mattn/go-sqlite3" // the driver "sqlite3"
+
+	"github.com/wherry-ml/wherry/e2e/need"
 )
 
 // ownEngine is a second dockerd of this machine, with folders, a socket and a bridge of
@@ -23,15 +25,14 @@ import (
 type ownEngine struct {
 	t      *testing.T
 	dir    string
+	bridge string
 	daemon *exec.Cmd
 	ended  chan struct{}
 }
 
-const bridge = "wherry-soak0"
-
 func newEngine(t *testing.T) *ownEngine {
 	if os.Geteuid() != 0 {
-		t.Skip("only root can start an engine")
+		need.Missing(t, "only root can start an engine")
 	}
 	image, err := exec.Command("docker", "save", "wherry-test/busybox").Output() // from the first one
 	if err != nil {
@@ -41,10 +42,12 @@ func newEngine(t *testing.T) *ownEngine {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := &ownEngine{t: t, dir: dir}
+	// Two campaigns at a time on one machine have a bridge each.
+	e := &ownEngine{t: t, dir: dir, bridge: fmt.Sprintf("wherry%d", os.Getpid())}
+	address := fmt.Sprintf("10.213.%d.1/24", os.Getpid()%256)
 	t.Cleanup(e.close)
 	for _, args := range [][]string{
-		{"link", "add", bridge, "type", "bridge"}, {"addr", "add", "10.213.77.1/24", "dev", bridge}, {"link", "set", bridge, "up"},
+		{"link", "add", e.bridge, "type", "bridge"}, {"addr", "add", address, "dev", e.bridge}, {"link", "set", e.bridge, "up"},
 	} {
 		if out, err := exec.Command("ip", args...).CombinedOutput(); err != nil {
 			t.Fatalf("ip %v: %v\n%s", args, err, out)
@@ -73,7 +76,7 @@ func (e *ownEngine) start() {
 	}
 	defer log.Close()
 	e.daemon = exec.Command("dockerd", "--host", os.Getenv("DOCKER_HOST"), "--data-root", e.dir+"/data", "--exec-root", e.dir+"/exec",
-		"--pidfile", e.dir+"/pid", "--bridge", bridge, "--iptables=false", "--ip6tables=false", "--ip-forward=false", "--ip-masq=false",
+		"--pidfile", e.dir+"/pid", "--bridge", e.bridge, "--iptables=false", "--ip6tables=false", "--ip-forward=false", "--ip-masq=false",
 		"--userland-proxy=false")
 	e.daemon.Stdout, e.daemon.Stderr = log, log
 	e.daemon.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
@@ -127,7 +130,7 @@ func (e *ownEngine) close() {
 		}
 	}
 	_ = exec.Command("umount", e.dir+"/data").Run() // a mount of its own making
-	_ = exec.Command("ip", "link", "del", bridge).Run()
+	_ = exec.Command("ip", "link", "del", e.bridge).Run()
 	if err := os.RemoveAll(e.dir); err != nil {
 		e.t.Error(err)
 	}
@@ -137,9 +140,6 @@ func (e *ownEngine) close() {
 // well. A step that was cut short runs again: its name may be there as often as it has
 // attempts on record, of which all but the last are LOST.
 func TestKillEngine(t *testing.T) {
-	if *engineKills == 0 {
-		t.Skip("make soak kills an engine: -engine.kills 20")
-	}
 	engine := newEngine(t)
 	c := newCampaign(t)
 	took := c.undisturbed("effects.yaml", 19)

@@ -11,7 +11,7 @@ import (
 
 var (
 	kills       = flag.Int("kills", 10, "how often wherry is killed")
-	engineKills = flag.Int("engine.kills", 0, "how often an engine is killed, which the test starts for itself (as root)")
+	engineKills = flag.Int("engine.kills", 1, "how often an engine is killed, which the test starts for itself (as root)")
 	seed        = flag.Uint64("seed", 1, "of the random moments")
 )
 

@@ -13,12 +13,13 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/wherry-ml/wherry/e2e/need"
 	"github.com/wherry-ml/wherry/runner"
 )
 
 // A disk that is full by the end must not turn an exit into a lost pod.
 func TestDiskFull(t *testing.T) {
-	b := newBackendAt(t, smallDisk(t))
+	b := newBackendAt(t, need.Tmpfs(t, "size=2m"))
 	p := onePod("full", "dd if=/dev/zero of="+b.cfg.Dir+"/fill bs=4k 2>/dev/null; i=0; while [ $i -lt 20000 ]; do echo 0123456789; i=$((i+1)); done; exit 3")
 	exit, c := run(t, b, p)
 	if exit.Cause != runner.CauseError || exit.Code != 3 || !strings.Contains(exit.Message, "no space left") {

@@ -19,6 +19,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/wherry-ml/wherry/filetree"
 	"github.com/wherry-ml/wherry/runner"
 )
 
@@ -268,7 +269,7 @@ func (b *Backend) sweep() {
 		}
 		old := time.Since(info.ModTime()) > 24*time.Hour
 		if strings.HasPrefix(e.Name(), ".gone-") || old && strings.HasPrefix(e.Name(), ".new-") {
-			_ = removeAll(filepath.Join(b.work(), e.Name()))
+			_ = filetree.RemoveAll(filepath.Join(b.work(), e.Name()))
 		}
 	}
 }

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/wherry-ml/wherry/filetree"
 	"github.com/wherry-ml/wherry/runner"
 )
 
@@ -127,7 +128,7 @@ func (b *Backend) discardEnvironment(h runner.Holding) (bool, error) {
 	case !errors.Is(err, fs.ErrNotExist):
 		return false, err
 	}
-	if err := removeAll(dir); err != nil {
+	if err := filetree.RemoveAll(dir); err != nil {
 		return false, fmt.Errorf("remove environment %s: %w", h.ID, err)
 	}
 	return true, nil // the lock stays: somebody may wait for it

@@ -4,13 +4,13 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
+	"github.com/wherry-ml/wherry/filetree"
 	"github.com/wherry-ml/wherry/runner"
 )
 
@@ -273,30 +273,8 @@ func copyTree(from, to string) error {
 			}
 			return os.Symlink(target, at)
 		case e.Type().IsRegular():
-			return copyFile(path, at)
+			return filetree.Copy(path, at, func(m fs.FileMode) fs.FileMode { return m.Perm() | 0o200 })
 		}
 		return fmt.Errorf("copy %s: it is neither file, directory nor link", path)
 	})
-}
-
-// copyFile copies a file; where the file system can, the bytes are shared.
-func copyFile(from, to string) error {
-	src, err := os.Open(from)
-	if err != nil {
-		return err
-	}
-	defer src.Close()
-	info, err := src.Stat()
-	if err != nil {
-		return err
-	}
-	if err := os.RemoveAll(to); err != nil {
-		return err
-	}
-	dst, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, info.Mode().Perm()|0o200)
-	if err != nil {
-		return err
-	}
-	_, err = io.Copy(dst, src)
-	return errors.Join(err, dst.Close())
 }

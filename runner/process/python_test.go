@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/wherry-ml/wherry/e2e/need"
 	"github.com/wherry-ml/wherry/runner"
 )
 
@@ -50,7 +51,7 @@ func layerOf(args ...string) *runner.Layer { return &runner.Layer{Installs: [][]
 func needPython(t testing.TB) {
 	t.Helper()
 	if err := exec.Command("python3", "-c", "import venv, ensurepip").Run(); err != nil {
-		t.Skip("no python3 with venv on this host")
+		need.Missing(t, "no python3 with venv on this host")
 	}
 }
 

@@ -4,12 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"syscall"
 	"time"
 
+	"github.com/wherry-ml/wherry/filetree"
 	"github.com/wherry-ml/wherry/runner"
 )
 
@@ -112,7 +112,7 @@ func (b *Backend) remove(ctx context.Context, d podDir) error {
 	if err := os.Rename(string(d), trash); gone(err) {
 		return nil
 	} else if err != nil {
-		if err := removeAll(trash); err != nil {
+		if err := filetree.RemoveAll(trash); err != nil {
 			return err
 		}
 		if err := os.Rename(string(d), trash); err != nil && !gone(err) {
@@ -120,7 +120,7 @@ func (b *Backend) remove(ctx context.Context, d podDir) error {
 		}
 	}
 	_ = os.Remove(d.live())
-	return removeAll(trash)
+	return filetree.RemoveAll(trash)
 }
 
 // kill ends a running pod at once, and its supervisor if that does not answer.
@@ -134,19 +134,4 @@ func (b *Backend) kill(ctx context.Context, d podDir) error {
 	}
 	d.killLeft()
 	return nil
-}
-
-// removeAll deletes a tree, also where a program took its own right to write.
-func removeAll(path string) error {
-	err := os.RemoveAll(path)
-	if err == nil || !errors.Is(err, fs.ErrPermission) {
-		return err
-	}
-	_ = filepath.WalkDir(path, func(p string, e fs.DirEntry, err error) error {
-		if e != nil && e.IsDir() {
-			_ = os.Chmod(p, 0o700)
-		}
-		return nil
-	})
-	return os.RemoveAll(path)
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/wherry-ml/wherry/filetree"
 	"github.com/wherry-ml/wherry/runner"
 )
 
@@ -50,7 +51,7 @@ func (b *Backend) RemoveVolume(_ context.Context, name string) error {
 	if pod := b.userOf(b.named(name)); pod != "" {
 		return fmt.Errorf("remove volume %q: pod %q still uses it", name, pod)
 	}
-	if err := removeAll(b.named(name)); err != nil {
+	if err := filetree.RemoveAll(b.named(name)); err != nil {
 		return fmt.Errorf("remove volume %q: %w", name, err)
 	}
 	return nil

@@ -278,9 +278,6 @@ func (r *reader) counts(s *spec) error {
 	}
 	if s.MaxFailed.Set {
 		r.e.MaxFailed = &failed
-		if r.e.MaxTrials > 0 && failed > r.e.MaxTrials {
-			return r.errorf(s.MaxFailed.Pos, "maxFailedTrialCount %d is more than maxTrialCount %d", failed, r.e.MaxTrials)
-		}
 	}
 	r.e.ResumePolicy = tuner.ResumePolicy(s.ResumePolicy.S)
 	switch r.e.ResumePolicy {

@@ -8,24 +8,15 @@ import (
 	"testing"
 
 	"github.com/wherry-ml/wherry/dag/source"
+	"github.com/wherry-ml/wherry/e2e/need"
 	"github.com/wherry-ml/wherry/tuner"
 	"github.com/wherry-ml/wherry/tuner/katib"
 )
 
-// shared is the folder of other people's files; without it the test fails in CI.
+// shared is the folder of other people's files.
 func shared(t *testing.T) string {
-	dir := os.Getenv("WHERRY_SHARED")
-	if dir == "" {
-		dir = "../../../shared"
-	}
-	dir = filepath.Join(dir, "conformance", "katib")
-	if _, err := os.Stat(dir); err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal(err)
-		}
-		t.Skipf("no shared data: %v", err)
-	}
-	return dir
+	t.Helper()
+	return need.Shared(t, "conformance/katib")
 }
 
 // refusals are the files that can't run here, by what is said of them.

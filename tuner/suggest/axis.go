@@ -117,8 +117,8 @@ func (s *Space) draw(axes []axis, chance *rand.Rand) Point {
 // tries is how often a point is looked for that the space allows.
 const tries = 10_000
 
-// errInfeasible says that constraints leave next to nothing of a space.
-var errInfeasible = errors.New("the space's constraints left no point to try; loosen them")
+// errNoPoint says that constraints leave next to nothing of a space.
+var errNoPoint = errors.New("the space's constraints left no point to try; loosen them")
 
 // fresh is a point by chance that the space allows and, unless all of its points have
 // been, that is in none of the trials: the same parameters again teach nothing.
@@ -137,7 +137,7 @@ func (s *Space) fresh(axes []axis, chance *rand.Rand, been map[string]bool) (Poi
 		}
 	}
 	if again == nil {
-		return nil, fmt.Errorf("%w (%d points by chance)", errInfeasible, tries)
+		return nil, fmt.Errorf("%w (%d points by chance)", errNoPoint, tries)
 	}
 	return again, nil
 }

@@ -87,8 +87,8 @@ func TestInfeasible(t *testing.T) {
 	s.Feasible = func(Point) bool { return false }
 	for _, name := range []string{"random", "sobol", "tpe", "multivariate-tpe"} {
 		a, _ := New(name, nil)
-		history := randomHistory(t, &s, 20, 1, func(x Point) []float64 { return x[:1] })
-		if _, err := a.Next(Query{Space: &s, History: history, Workers: 1}); !errors.Is(err, errInfeasible) {
+		history := drawnHistory(t, &s, 20, 1, func(x Point) []float64 { return x[:1] })
+		if _, err := a.Next(Query{Space: &s, History: history, Workers: 1}); !errors.Is(err, errNoPoint) {
 			t.Errorf("%s in a space without points: %v", name, err)
 		}
 	}

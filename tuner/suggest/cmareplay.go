@@ -13,7 +13,9 @@ type cmaRun struct {
 	classes  *cmaCategories
 	next     int // number of the first trial of the next generation
 	restarts int
-	first    int // first trial since the restart
+	fitted   bool     // scale is that of the generations so far
+	scale    cmaScale // of the process that screens draws
+	first    int      // first trial since the restart
 
 	recent []float64 // best loss of each generation since the restart
 	large  int       // bipop: population of the newest large run
@@ -123,6 +125,7 @@ func (r *cmaRun) generation(a *cmaes, q *Query, members []Trial) {
 		boxes[k] = r.s.unround(r.coding, ranked[k], rng)
 	}
 	r.next += len(members)
+	r.fitted = false
 	r.classes.update(ranked)
 	if r.s.d > 0 {
 		r.s.update(boxes)

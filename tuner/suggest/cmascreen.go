@@ -6,9 +6,10 @@ import (
 )
 
 const (
-	cmaScreenFrom   = 4   // observations before the first draw is screened
-	cmaScreenDraws  = 60  // draws of which one is proposed
-	cmaScreenMemory = 100 // newest observations that the process knows
+	cmaScreenFrom  = 4  // observations before the first draw is screened
+	cmaScreenDraws = 60 // draws of which one is proposed
+	cmaMemory      = 80 // newest observations that the process knows
+	cmaFitted      = 50 // and those by which its scales are chosen
 )
 
 // cmaScale is the process' kernel: exp(-r²/(2 length²) - differing categories * apart), and the noise's
@@ -66,40 +67,63 @@ func (k cmaScale) of(a, b *cmaFeature) float64 {
 	return math.Exp(-e)
 }
 
-// best is the place in the pool of the point with the highest expected improvement.
+// best is the place in the pool of the point with the highest expected improvement. A
+// point near one that still runs is worth less: what is to be learnt there will be.
 func (r *cmaRun) best(pool []cmaPoint, q *Query) int {
-	var (
-		xs      []cmaFeature
-		running []cmaFeature
-		trials  []*Trial
-	)
-	for i := len(q.History) - 1; i >= 0 && len(xs) < cmaScreenMemory; i-- {
-		t := &q.History[i]
-		f := r.feature(r.coding.code(t.Point))
-		if t.State == Running {
-			running = append(running, f)
-			continue
-		}
-		xs, trials = append(xs, f), append(trials, t)
-	}
-	if len(pool) < 2 || len(xs) < cmaScreenFrom {
+	trials, running := r.observed(q, cmaMemory)
+	if len(pool) < 2 || len(trials) < cmaScreenFrom {
 		return 0
 	}
-	y := cmaScores(trials)
-	g := cmaFit(xs, y)
+	g := cmaFit(r.features(trials), cmaScores(trials), r.scales(q))
 	best, most := 0, math.Inf(-1)
+	others := r.features(running)
 	for i := range pool {
 		f := r.feature(r.coding.code(pool[i].point))
 		m, v := g.predict(&f)
 		value := cmaLogEI((g.lowest-m)/math.Sqrt(v)) + 0.5*math.Log(v)
-		for j := range running {
-			value += math.Log1p(1e-12 - 0.99*g.k.of(&f, &running[j]))
+		for j := range others {
+			value += math.Log1p(1e-12 - 0.99*g.k.of(&f, &others[j]))
 		}
 		if value > most {
 			best, most = i, value
 		}
 	}
 	return best
+}
+
+// observed are the newest trials that have ended, up to so many, and those that run.
+func (r *cmaRun) observed(q *Query, most int) (trials, running []*Trial) {
+	for i := len(q.History) - 1; i >= 0 && len(trials) < most; i-- {
+		if t := &q.History[i]; t.State == Running {
+			running = append(running, t)
+		} else {
+			trials = append(trials, t)
+		}
+	}
+	return trials, running
+}
+
+func (r *cmaRun) features(trials []*Trial) []cmaFeature {
+	out := make([]cmaFeature, len(trials))
+	for i, t := range trials {
+		out[i] = r.feature(r.coding.code(t.Point))
+	}
+	return out
+}
+
+// scales are fitted once for each generation, to the trials before it. Until the first
+// has ended they are fitted for every proposal.
+func (r *cmaRun) scales(q *Query) cmaScale {
+	if r.fitted && r.next > 0 {
+		return r.scale
+	}
+	before := *q
+	if r.next > 0 {
+		before.History = q.History[:r.next]
+	}
+	trials, _ := r.observed(&before, cmaFitted)
+	r.fitted, r.scale = true, cmaFitScale(r.features(trials), cmaScores(trials))
+	return r.scale
 }
 
 // cmaLogEI is the logarithm of the expected improvement of a standard normal by z.
@@ -208,9 +232,11 @@ func (g *cmaProcess) predict(f *cmaFeature) (mean, variance float64) {
 	return mean, g.variance * math.Max(rest, 1e-9)
 }
 
-// cmaFit is the process with the likeliest scales.
-func cmaFit(xs []cmaFeature, y []float64) *cmaProcess {
-	var best *cmaProcess
+// cmaFitScale chooses the likeliest scales by the first observations.
+func cmaFitScale(xs []cmaFeature, y []float64) cmaScale {
+	n := min(len(xs), cmaFitted)
+	xs, y = xs[:n], y[:n]
+	var best cmaScale
 	most := math.Inf(-1)
 	aparts := []float64{0}
 	if len(xs[0].classes) > 0 {
@@ -220,16 +246,23 @@ func cmaFit(xs []cmaFeature, y []float64) *cmaProcess {
 		for _, apart := range aparts {
 			for _, noise := range []float64{1e-4, 1e-2, 0.1, 0.5} {
 				k := cmaScale{length * math.Sqrt(math.Max(1, float64(len(xs[0].x)))), apart, noise}
-				if g, l := newCMAProcess(k, xs, y); l > most {
-					best, most = g, l
+				if _, l := newCMAProcess(k, xs, y); l > most {
+					best, most = k, l
 				}
 			}
 		}
 	}
-	best.lowest = math.Inf(1)
-	for i := range xs {
-		m, _ := best.predict(&xs[i])
-		best.lowest = math.Min(best.lowest, m)
-	}
 	return best
+}
+
+// cmaFit is the process with given scales.
+func cmaFit(xs []cmaFeature, y []float64, k cmaScale) *cmaProcess {
+	g, _ := newCMAProcess(k, xs, y)
+	// The best expected loss where something was tried. At such a point it is what the noise
+	// leaves of y: K alpha = y - noise alpha.
+	g.lowest = math.Inf(1)
+	for i := range xs {
+		g.lowest = math.Min(g.lowest, y[i]-k.noise*g.alpha[i])
+	}
+	return g
 }

@@ -39,7 +39,10 @@ func (g *gateTable) play(t testing.TB, o *objective, budget int) {
 			if !ok {
 				continue
 			}
-			ours := out[b][:min(n, max(r.n, *gateSeeds))] // a peer with fewer seeds is met with as few
+			ours := out[b]
+			if *gateFull && *gateSeeds == 0 { // a peer with fewer seeds is met with as few
+				ours = ours[:r.n]
+			}
 			g.rows = append(g.rows, gateRow{at, p, r, len(ours), mean(ours), deviation(ours, r) / math.Sqrt(float64(len(ours)))})
 			means[p] = r.mean
 		}

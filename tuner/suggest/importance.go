@@ -30,7 +30,7 @@ func Importance(space *Space, history []Trial) ([]float64, error) {
 	if allAlike(history) {
 		return make([]float64, len(space.Parameters)), nil
 	}
-	good, _ := split(history, max(2, int(math.Ceil(importanceBest*float64(n)))), false)
+	good, _ := divide(history, max(2, int(math.Ceil(importanceBest*float64(n)))), false)
 	var all []Point
 	for i := range history {
 		if history[i].Ended() {
@@ -99,7 +99,7 @@ func binned(a *axis, at int, points []Point) []float64 {
 					out[b]++
 				}
 			} else {
-				out[b] += math.Exp(k.logMass(low, high))
+				out[b] += k.mass(low, high)
 			}
 		}
 	}

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// randomHistory is trials by chance with a loss each; a NaN loss is a failed trial.
-func randomHistory(t testing.TB, s *Space, n int, seed uint64, losses func(Point) []float64) []Trial {
+// drawnHistory is trials by chance with a loss each; a NaN loss is a failed trial.
+func drawnHistory(t testing.TB, s *Space, n int, seed uint64, losses func(Point) []float64) []Trial {
 	t.Helper()
 	chance, axes := rand.New(rand.NewPCG(seed, 1)), s.axes()
 	var out []Trial
@@ -26,7 +26,7 @@ func randomHistory(t testing.TB, s *Space, n int, seed uint64, losses func(Point
 func TestImportanceOrder(t *testing.T) {
 	s := &Space{Parameters: []Parameter{
 		double("idle", -1, 1), double("strong", -1, 1), integer("weak", 0, 10), choice("idlekind", "a b c"), choice("kind", "a b c d")}}
-	history := randomHistory(t, s, 400, 1, func(x Point) []float64 {
+	history := drawnHistory(t, s, 400, 1, func(x Point) []float64 {
 		return []float64{10*x[1]*x[1] + 0.05*x[2] + 3*float64(min(1, int(x[4])))}
 	})
 	got, err := Importance(s, history)
@@ -49,7 +49,7 @@ func TestImportanceOrder(t *testing.T) {
 func TestImportanceCondition(t *testing.T) {
 	s := &Space{Parameters: []Parameter{choice("kind", "a b"), double("x", 0, 1), double("idle", 0, 1)}}
 	s.Parameters[1].When = &When{Parameter: 0, In: []float64{1}}
-	history := randomHistory(t, s, 200, 2, func(x Point) []float64 {
+	history := drawnHistory(t, s, 200, 2, func(x Point) []float64 {
 		if math.IsNaN(x[1]) {
 			return []float64{1}
 		}
@@ -66,10 +66,10 @@ func TestImportanceCondition(t *testing.T) {
 
 func TestImportanceFew(t *testing.T) {
 	s := cube(2, 0, 1)
-	if _, err := Importance(&s, randomHistory(t, &s, 3, 1, func(x Point) []float64 { return x[:1] })); err == nil {
+	if _, err := Importance(&s, drawnHistory(t, &s, 3, 1, func(x Point) []float64 { return x[:1] })); err == nil {
 		t.Error("3 trials are no ground for importance")
 	}
-	same, err := Importance(&s, randomHistory(t, &s, 30, 1, func(x Point) []float64 { return []float64{7} }))
+	same, err := Importance(&s, drawnHistory(t, &s, 30, 1, func(x Point) []float64 { return []float64{7} }))
 	if err != nil || same[0] != 0 || same[1] != 0 {
 		t.Errorf("trials that all came to the same: %v, %v; want zeros", same, err)
 	}

@@ -26,6 +26,7 @@ var fidelityGates = []fidelityGate{
 		[]string{"random+hyperband", "tpe+hyperband", "paper-hyperband", "random+sha", "tpe+sha"}},
 	{"asha", "asha", append(slices.Clone(ladderSettings), Setting{"max_resource", "81"}), "",
 		[]string{"random+hyperband", "tpe+hyperband", "paper-hyperband", "random+sha", "tpe+sha"}},
+	{"medianstop cmaes", "cmaes", nil, "medianstop", []string{"random+median-3-4", "tpe+median"}},
 	{"medianstop", "tpe", nil, "medianstop", []string{"random+median-3-4", "tpe+median"}},
 	{"medianstop random", "random", nil, "medianstop", []string{"random+median-3-4"}},
 	{"ashastop", "tpe", nil, "asha", []string{"random+sha", "tpe+sha"}},
@@ -133,9 +134,6 @@ func TestFidelityGates(t *testing.T) {
 			continue
 		}
 		t.Run(g.name, func(t *testing.T) {
-			if a, _ := New(g.algorithm, g.settings); a == (notYet{}) {
-				t.Skip("not there yet")
-			}
 			for _, name := range []string{"table_gbdt", "table_mlp"} {
 				seen := playFidelities(t, g, name, seeds)
 				for k, units := range fidelityBudgets {

@@ -1,14 +1,14 @@
 package suggest
 
 import (
-	"cmp"
 	"encoding/csv"
 	"math"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/wherry-ml/wherry/e2e/need"
 )
 
 // objective is one function of shared/tuning/objectives.json: a space and the value
@@ -231,17 +231,13 @@ func number(v string) string {
 	return v
 }
 
-// readCSV reads a file of shared/tuning, which WHERRY_SHARED finds. Where it is not,
-// the test is skipped, but in CI it fails.
+// readCSV reads a file of shared/tuning.
 func readCSV(t testing.TB, file string) [][]string {
 	t.Helper()
-	path := filepath.Join(cmp.Or(os.Getenv("WHERRY_SHARED"), "../../../shared"), "tuning", file)
+	path := need.Shared(t, "tuning/"+file)
 	f, err := os.Open(path)
 	if err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatalf("no tuner references (WHERRY_SHARED names the folder with tuning in it): %v", err)
-		}
-		t.Skipf("no tuner references (WHERRY_SHARED names the folder with tuning in it): %v", err)
+		t.Fatal(err)
 	}
 	defer f.Close()
 	rows, err := csv.NewReader(f).ReadAll()

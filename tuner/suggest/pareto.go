@@ -80,23 +80,31 @@ func byHypervolume(history []Trial, front []int, n int) []int {
 	points := scaled(history, front)
 	var chosen [][]float64
 	order := make([]int, 0, len(front))
-	left := make([]int, len(front))
-	for i := range left {
-		left[i] = i
+	// What a point adds gets only less as others are chosen: what it added at an earlier
+	// look bounds it, and most points need no second look.
+	adds, looked := make([]float64, len(front)), make([]int, len(front))
+	for i := range adds {
+		adds[i] = math.Inf(1)
 	}
-	for len(order) < n {
-		base, best, most := hypervolume(chosen), 0, math.Inf(-1)
-		for k, i := range left {
-			if gain := hypervolume(append(slices.Clip(chosen), points[i])) - base; gain > most {
-				best, most = k, gain
+	for volume := 0.0; len(order) < n; {
+		best := 0
+		for i := range adds {
+			if adds[i] > adds[best] {
+				best = i
 			}
 		}
-		i := left[best]
-		chosen, order = append(chosen, points[i]), append(order, front[i])
-		left = slices.Delete(left, best, best+1)
+		if looked[best] <= len(order) {
+			adds[best], looked[best] = hypervolume(append(slices.Clip(chosen), points[best]))-volume, len(order)+1
+			continue
+		}
+		volume += adds[best]
+		chosen, order = append(chosen, points[best]), append(order, front[best])
+		adds[best] = math.Inf(-1)
 	}
-	for _, i := range left {
-		order = append(order, front[i])
+	for i, a := range adds {
+		if !math.IsInf(a, -1) {
+			order = append(order, front[i])
+		}
 	}
 	return order
 }

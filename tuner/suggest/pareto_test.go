@@ -68,3 +68,34 @@ func TestHypervolume(t *testing.T) {
 		}
 	}
 }
+
+// Of a front the trials that come first are those that a plain greedy choice takes.
+func TestByHypervolume(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var history []Trial
+		var front []int
+		chance := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "chance"), 0))
+		for i := range rapid.IntRange(1, 12).Draw(t, "front") {
+			history = append(history, Trial{Losses: []float64{chance.NormFloat64(), chance.NormFloat64(), chance.NormFloat64()}})
+			front = append(front, i)
+		}
+		n := rapid.IntRange(0, len(front)).Draw(t, "n")
+		got := byHypervolume(history, front, n)
+		points := scaled(history, front)
+		var chosen [][]float64
+		for _, i := range got[:n] {
+			most := 0.0
+			for _, p := range points {
+				most = math.Max(most, hypervolume(append(slices.Clip(chosen), p)))
+			}
+			chosen = append(chosen, points[i])
+			if v := hypervolume(chosen); v < most-1e-12 {
+				t.Fatalf("trial %d makes the hypervolume %v, another one %v", i, v, most)
+			}
+		}
+		slices.Sort(got)
+		if !slices.Equal(got, front) {
+			t.Fatalf("%v is not the front", got)
+		}
+	})
+}

@@ -1,7 +1,6 @@
 package suggest
 
 import (
-	"cmp"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -21,29 +20,32 @@ type mixture struct {
 // column is one axis of a mixture, with one entry for each of its products.
 type column struct {
 	*axis
-	kernels []kernel
-	class   []int32   // of countable values: equal kernels have equal classes
-	classes []kernel  // by class
+	kernels []kernel  // of numbers: the distinct ones, the uniform one first
+	place   []int32   // and which of them a product has
 	values  []float64 // of categories: the trial's, NaN where it has none
 	hit     float64   // log mass of the trial's category
 	miss    float64   // and of each other one
 }
 
-// kernel is a normal distribution on [0, 1]; with a NaN mu it is the uniform one, of
-// trials without the parameter.
-type kernel struct{ mu, sigma, norm float64 } // norm: the logarithm of its factor
+// kernel is a normal distribution on [0, 1], cut off at the ends; of an infinite sigma
+// it is the uniform one, of trials without the parameter.
+type kernel struct {
+	mu, sigma float64
+	inverse   float64 // 1/(sigma*sqrt(2)): the density at u is exp(log - ((u-mu)*inverse)^2)
+	log       float64 // the logarithm of its factor
+}
 
-var uniform = kernel{mu: math.NaN()}
+var uniform = kernel{sigma: math.Inf(1)}
 
 // newKernel is the normal distribution around mu, cut off at 0 and 1.
 func newKernel(mu, sigma float64) kernel {
-	k := kernel{mu: mu, sigma: sigma}
-	k.norm = -math.Log(k.mass(0, 1) * sigma * math.Sqrt(2*math.Pi))
+	k := kernel{mu: mu, sigma: sigma, inverse: 1 / (sigma * math.Sqrt2)}
+	k.log = -math.Log(k.whole(0, 1) * sigma * math.Sqrt(2*math.Pi))
 	return k
 }
 
-// mass is what the kernel, not cut off, has from low to high.
-func (k *kernel) mass(low, high float64) float64 {
+// whole is what the kernel, not cut off, has from low to high.
+func (k *kernel) whole(low, high float64) float64 {
 	a, b := (low-k.mu)/k.sigma, (high-k.mu)/k.sigma
 	if a < -6 && b > 6 {
 		return 1
@@ -51,13 +53,33 @@ func (k *kernel) mass(low, high float64) float64 {
 	if a > 0 { // in the lower tail no digits are lost
 		a, b = -b, -a
 	}
-	return math.Max(phi(b)-phi(a), 1e-300)
+	if b < -9 { // the prior's share is far more
+		return 1e-20
+	}
+	return phi(b) - phi(a) + 1e-20
 }
 
-// draw is a number from the kernel, cut off.
+// mass is what the kernel, cut off, has from low to high.
+func (k *kernel) mass(low, high float64) float64 {
+	if math.IsInf(k.sigma, 1) {
+		return high - low
+	}
+	// Where the cell is narrow the density in its middle will do.
+	if high-low < k.sigma/4 {
+		return k.density((low+high)/2) * (high - low)
+	}
+	return k.whole(low, high) * math.Exp(k.log) * k.sigma * math.Sqrt(2*math.Pi)
+}
+
+func (k *kernel) density(u float64) float64 {
+	z := (u - k.mu) * k.inverse
+	return math.Exp(k.log - z*z)
+}
+
+// draw is a number from the kernel.
 func (k *kernel) draw(chance *rand.Rand) float64 {
 	u := chance.Float64()
-	if math.IsNaN(k.mu) {
+	if math.IsInf(k.sigma, 1) {
 		return u
 	}
 	low, high := phi(-k.mu/k.sigma), phi((1-k.mu)/k.sigma)
@@ -68,7 +90,8 @@ func (k *kernel) draw(chance *rand.Rand) float64 {
 // shape is how a mixture's kernels come to their widths.
 type shape struct {
 	prior     float64 // weight of the prior beside a trial's 1
-	magicClip bool    // widths of at least 1/min(100, products+1)
+	magicClip bool    // kernels are not narrower than narrowest
+	exponent  float64 // of narrowest
 	endpoints bool    // the ends of the range are neighbours too
 }
 
@@ -84,13 +107,14 @@ func newMixture(axes []axis, at []int, points []Point, weights []float64, s shap
 		m.weights[i] = w / sum
 		m.logs = append(m.logs, math.Log(w/sum))
 	}
+	room := make([]uint64, 0, len(points))
 	for _, i := range at {
-		m.columns = append(m.columns, newColumn(&axes[i], i, points, s))
+		m.columns = append(m.columns, newColumn(&axes[i], i, points, s, room))
 	}
 	return m
 }
 
-func newColumn(a *axis, at int, points []Point, s shape) column {
+func newColumn(a *axis, at int, points []Point, s shape, room []uint64) column {
 	c := column{axis: a, values: make([]float64, len(points)+1)}
 	for j, x := range points {
 		c.values[j] = x[at]
@@ -102,71 +126,68 @@ func newColumn(a *axis, at int, points []Point, s shape) column {
 		c.hit, c.miss = math.Log((1+spread)/whole), math.Log(spread/whole)
 		return c
 	}
-	c.numbers(s)
+	c.numbers(s, room)
 	return c
 }
 
 // numbers makes the kernels of an axis of numbers: each is as wide as the farther one of
-// its neighbours is away (Bergstra et al. 2011), within bounds.
-func (c *column) numbers(s shape) {
+// its neighbours is away (Bergstra et al. 2011), within bounds. room is for sorting.
+func (c *column) numbers(s shape, room []uint64) {
 	n := len(c.values) - 1
-	c.kernels = make([]kernel, n+1)
-	type place struct {
-		mu float64
-		j  int
-	}
-	var sorted []place
+	c.kernels = make([]kernel, 0, n+1)
+	c.place = make([]int32, n+1)
+	c.kernels = append(c.kernels, uniform, newKernel(0.5, 1))
+	c.place[n] = 1
+	mu, order := make([]float64, n), room[:0]
 	for j, v := range c.values[:n] {
-		if c.kernels[j] = uniform; !math.IsNaN(v) {
-			sorted = append(sorted, place{c.unit(v), j})
+		if !math.IsNaN(v) {
+			mu[j] = c.unit(v)
+			order = append(order, uint64(mu[j]*(1<<42))<<20|uint64(j)) // to sort whole numbers is three times as fast
 		}
 	}
-	slices.SortFunc(sorted, func(a, b place) int { return cmp.Compare(a.mu, b.mu) })
+	slices.Sort(order)
+	at := func(i int) float64 { return mu[order[i]&(1<<20-1)] }
 	least := 1e-12
 	if s.magicClip {
-		least = 1 / math.Min(100, float64(n+2))
+		least = narrowest(n, s.exponent)
 	}
-	for i, p := range sorted {
-		left, right := p.mu, 1-p.mu
+	last := len(order) - 1
+	for i := range order {
+		left, here, right := 0.0, at(i), 1.0
 		if i > 0 {
-			left = p.mu - sorted[i-1].mu
+			left = at(i - 1)
 		}
-		if i+1 < len(sorted) {
-			right = sorted[i+1].mu - p.mu
+		if i < last {
+			right = at(i + 1)
 		}
-		if !s.endpoints && len(sorted) > 1 {
+		left, right = here-left, right-here
+		if !s.endpoints && last > 0 {
 			if i == 0 {
 				left = 0
-			} else if i+1 == len(sorted) {
+			} else if i == last {
 				right = 0
 			}
 		}
-		c.kernels[p.j] = newKernel(p.mu, math.Max(least, math.Min(math.Max(left, right), 1)))
-	}
-	c.kernels[n] = newKernel(0.5, 1)
-	if c.axis.values > 0 {
-		c.classify()
+		c.place[order[i]&(1<<20-1)] = c.find(here, math.Max(least, math.Min(math.Max(left, right), 1)))
 	}
 }
 
-// classify finds equal kernels, of which countable values have many: their masses on
-// cells are computed only once.
-func (c *column) classify() {
-	seen := make(map[[2]float64]int32, len(c.kernels))
-	c.class = make([]int32, len(c.kernels))
-	for j, k := range c.kernels {
-		key := [2]float64{k.mu, k.sigma}
-		if math.IsNaN(k.mu) {
-			key = [2]float64{-1, -1}
+// find is the place of a kernel, a new one or, if the last ones are alike, as those of
+// countable values often are, the one that there is.
+func (c *column) find(mu, sigma float64) int32 {
+	for i := len(c.kernels) - 1; i > 1 && c.kernels[i].mu == mu; i-- {
+		if c.kernels[i].sigma == sigma {
+			return int32(i)
 		}
-		class, ok := seen[key]
-		if !ok {
-			class = int32(len(c.classes))
-			seen[key] = class
-			c.classes = append(c.classes, k)
-		}
-		c.class[j] = class
 	}
+	c.kernels = append(c.kernels, newKernel(mu, sigma))
+	return int32(len(c.kernels) - 1)
+}
+
+// narrowest is the least width of the kernels of n trials (the "magic clip" of the first
+// implementation, which has the exponent 1).
+func narrowest(n int, exponent float64) float64 {
+	return 1 / math.Min(100, math.Pow(float64(n+2), exponent))
 }
 
 // pick is the place of one of the products, by their weights.
@@ -189,27 +210,41 @@ func (c *column) draw(j int, chance *rand.Rand) float64 {
 		}
 		return float64(chance.IntN(c.axis.values))
 	}
-	return c.value(c.kernels[j].draw(chance))
+	return c.value(c.kernels[c.place[j]].draw(chance))
 }
 
 // density is the logarithm of the mixture's density at values on its axes. NaN, of a
-// parameter that is not there, has no factor. sums is room for the products.
-func (m *mixture) density(x []float64, sums []float64) float64 {
-	sums = append(sums[:0], m.logs...)
+// parameter that is not there, has no factor. room is for the products.
+func (m *mixture) density(x []float64, room []float64) float64 {
+	if len(x) == 1 {
+		if math.IsNaN(x[0]) {
+			return 0
+		}
+		return math.Log(m.columns[0].density(x[0], m.weights))
+	}
+	sums := append(room[:0], m.logs...)
 	for i := range m.columns {
 		if !math.IsNaN(x[i]) {
 			m.columns[i].add(x[i], sums)
 		}
 	}
-	most := slices.Max(sums)
+	most := math.Inf(-1)
+	for _, v := range sums {
+		if v > most {
+			most = v
+		}
+	}
 	total := 0.0
 	for _, v := range sums {
-		if v > most-40 {
+		if v > most-negligible {
 			total += math.Exp(v - most)
 		}
 	}
 	return most + math.Log(total)
 }
+
+// negligible is how far below another logarithm one does not count beside it.
+const negligible = 30
 
 // add adds the logarithm of each product's factor at v.
 func (c *column) add(v float64, sums []float64) {
@@ -226,34 +261,62 @@ func (c *column) add(v float64, sums []float64) {
 			}
 		}
 	case c.axis.values > 0:
-		masses := make([]float64, len(c.classes))
-		low, high := c.cell(v)
-		for i := range c.classes {
-			masses[i] = c.classes[i].logMass(low, high)
+		masses := c.masses(v)
+		for i, mass := range masses {
+			masses[i] = math.Log(mass)
 		}
-		for j, class := range c.class {
-			sums[j] += masses[class]
+		for j, place := range c.place {
+			sums[j] += masses[place]
 		}
 	default:
 		u := c.unit(v)
-		for j := range c.kernels {
-			if k := &c.kernels[j]; k.mu == k.mu { // not NaN
-				z := (u - k.mu) / k.sigma
-				sums[j] += k.norm - 0.5*z*z
-			}
+		for j, place := range c.place {
+			k := &c.kernels[place]
+			z := (u - k.mu) * k.inverse
+			sums[j] += k.log - z*z
 		}
 	}
 }
 
-// logMass is the logarithm of what the kernel, cut off, has from low to high.
-func (k *kernel) logMass(low, high float64) float64 {
-	if math.IsNaN(k.mu) {
-		return math.Log(high - low)
+// density is the sum of the factors at v by weight: the density of a mixture that has
+// no other column.
+func (c *column) density(v float64, weights []float64) (sum float64) {
+	switch {
+	case c.Kind == Categorical:
+		hit, miss := math.Exp(c.hit), math.Exp(c.miss)
+		for j, own := range c.values {
+			switch {
+			case own == v:
+				sum += weights[j] * hit
+			case math.IsNaN(own):
+				sum += weights[j] / float64(c.axis.values)
+			default:
+				sum += weights[j] * miss
+			}
+		}
+	case c.axis.values > 0:
+		masses := c.masses(v)
+		for j, place := range c.place {
+			sum += weights[j] * masses[place]
+		}
+	default:
+		u := c.unit(v)
+		for j, place := range c.place {
+			k := &c.kernels[place]
+			if z := (u - k.mu) * k.inverse; z*z < negligible {
+				sum += weights[j] * math.Exp(k.log-z*z)
+			}
+		}
 	}
-	// Where the cell is narrow the density in its middle will do.
-	if high-low < k.sigma/4 {
-		z := ((low+high)/2 - k.mu) / k.sigma
-		return k.norm - 0.5*z*z + math.Log(high-low)
+	return sum
+}
+
+// masses is what each of the kernels has on the cell of v.
+func (c *column) masses(v float64) []float64 {
+	low, high := c.cell(v)
+	out := make([]float64, len(c.kernels))
+	for i := range c.kernels {
+		out[i] = c.kernels[i].mass(low, high)
 	}
-	return math.Log(k.mass(low, high)) + k.norm + math.Log(k.sigma*math.Sqrt(2*math.Pi))
+	return out
 }

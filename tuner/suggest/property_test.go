@@ -153,8 +153,8 @@ func TestTPEOrderOnly(t *testing.T) {
 	o := mixedObjective()
 	for _, name := range []string{"tpe", "multivariate-tpe"} {
 		a, _ := New(name, nil)
-		plain := randomHistory(t, &o.space, 40, 3, func(x Point) []float64 { return []float64{o.value(x)} })
-		bent := randomHistory(t, &o.space, 40, 3, func(x Point) []float64 { return []float64{math.Exp(5*o.value(x)) - 7} })
+		plain := drawnHistory(t, &o.space, 40, 3, func(x Point) []float64 { return []float64{o.value(x)} })
+		bent := drawnHistory(t, &o.space, 40, 3, func(x Point) []float64 { return []float64{math.Exp(5*o.value(x)) - 7} })
 		p, err := a.Next(Query{Space: &o.space, History: plain, Seed: 1, Workers: 1})
 		if err != nil {
 			t.Fatal(err)

@@ -65,7 +65,7 @@ func (l *ladder) fresh(q *Query, resource float64) (Proposal, error) {
 	if err != nil {
 		return Proposal{}, err
 	}
-	x, err := l.sample.next(q, at)
+	x, err := l.sample.next(q, at, resource)
 	if err != nil {
 		return Proposal{}, err
 	}

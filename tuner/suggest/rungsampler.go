@@ -1,6 +1,7 @@
 package suggest
 
 import (
+	"cmp"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -13,11 +14,12 @@ type rungSampler struct{}
 const (
 	rungChance = 1.0 / 3 // part of the new trials that no model chooses, as in BOHB
 	rungDraws  = 200
+	rungFew    = 4
 )
 
 // next is a point for a new trial. at is the place of the resource parameter, which is
 // no part of what is searched; -1: there is none.
-func (rungSampler) next(q *Query, at int) (Point, error) {
+func (rungSampler) next(q *Query, at int, resource float64) (Point, error) {
 	space := &Space{Parameters: slices.Clone(q.Space.Parameters), Feasible: q.Space.Feasible}
 	if at >= 0 { // one value: nothing to search
 		space.Parameters[at] = Parameter{Name: space.Parameters[at].Name, Kind: Int, Min: 1, Max: 1}
@@ -30,7 +32,11 @@ func (rungSampler) next(q *Query, at int) (Point, error) {
 	}
 	var best Point
 	most := math.Inf(-1)
-	for range rungDraws {
+	draws := rungDraws
+	if model.resource <= resource {
+		draws = rungFew
+	}
+	for range draws {
 		x, err := model.draw(space, axes, been, rng)
 		if err != nil {
 			return nil, err
@@ -59,59 +65,51 @@ func rungBeen(s *Space, history []Trial, at int) map[string]bool {
 // rungModel is a Gaussian process on the trials of one resource: the most for which
 // there are enough.
 type rungModel struct {
-	coding  *cmaCoding
-	process *cmaProcess
-	good    []Point
+	coding   *cmaCoding
+	process  *cmaProcess
+	resource float64
 }
 
 func newRungModel(c *cmaCoding, history []Trial) *rungModel {
-	by := map[float64][]*Trial{}
-	var levels []float64
+	var trials []*Trial
+	m := &rungModel{coding: c}
 	for i := range history {
 		if t := &history[i]; t.State != Running {
-			if by[t.Resource] == nil {
-				levels = append(levels, t.Resource)
-			}
-			by[t.Resource] = append(by[t.Resource], t)
+			trials = append(trials, t)
+			m.resource = math.Max(m.resource, t.Resource)
 		}
 	}
-	slices.Sort(levels)
-	slices.Reverse(levels)
-	for _, l := range levels {
-		trials := by[l]
-		if len(trials) < len(c.space.Parameters)+2 {
-			continue
+	slices.SortStableFunc(trials, func(a, b *Trial) int {
+		if d := cmp.Compare(b.Resource, a.Resource); d != 0 {
+			return d
 		}
-		trials = trials[max(0, len(trials)-cmaScreenMemory):]
-		m := &rungModel{coding: c}
-		var xs []cmaFeature
-		for _, t := range trials {
-			xs = append(xs, m.feature(t.Point))
-		}
-		m.process = cmaFit(xs, cmaScores(trials))
-		best := slices.Clone(trials)
-		slices.SortStableFunc(best, cmaCompare)
-		for _, t := range best[:max(1, len(best)/5)] {
-			m.good = append(m.good, t.Point)
-		}
-		return m
+		return b.Number - a.Number
+	})
+	if len(trials) < len(c.space.Parameters)+2 {
+		return nil
 	}
-	return nil
+	trials = trials[:min(len(trials), cmaMemory)]
+	var xs []cmaFeature
+	for _, t := range trials {
+		xs = append(xs, m.feature(t.Point, t.Resource))
+	}
+	m.process = cmaFit(xs, cmaScores(trials), cmaFitScale(xs, cmaScores(trials)))
+	return m
 }
 
-func (m *rungModel) feature(x Point) cmaFeature {
+func (m *rungModel) feature(x Point, resource float64) cmaFeature {
 	p := m.coding.code(x)
 	for i, v := range p.box {
 		if math.IsNaN(v) {
 			p.box[i] = 0.5
 		}
 	}
-	return cmaFeature{p.box, p.classes}
+	return cmaFeature{append(p.box, math.Log(math.Max(resource, 1))/4.39), p.classes}
 }
 
 // value is the logarithm of the expected improvement at a point.
 func (m *rungModel) value(x Point) float64 {
-	f := m.feature(x)
+	f := m.feature(x, m.resource)
 	mean, v := m.process.predict(&f)
 	return cmaLogEI((m.process.lowest-mean)/math.Sqrt(v)) + 0.5*math.Log(v)
 }

@@ -1,6 +1,7 @@
 package suggest
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -114,4 +115,22 @@ type SettingError struct{ Name, Reason string }
 
 func (e *SettingError) Error() string {
 	return fmt.Sprintf("algorithm setting %s %s", e.Name, e.Reason)
+}
+
+// only takes some of the settings, for an algorithm that this one hands them on to.
+func (s *settings) only(names ...string) (out []Setting) {
+	for _, name := range names {
+		if v, ok := s.take(name); ok {
+			out = append(out, Setting{name, v})
+		}
+	}
+	return out
+}
+
+// with builds an algorithm that this one hands settings on to.
+func (s *settings) with(given []Setting, build func(*settings) Algorithm) Algorithm {
+	inner := &settings{algorithm: s.algorithm, given: given}
+	a := build(inner)
+	s.err = cmp.Or(s.err, inner.err)
+	return a
 }

@@ -53,7 +53,7 @@ func (a sobol) Next(q Query) (Proposal, error) {
 			return Proposal{Point: x, Parent: None}, nil
 		}
 	}
-	return Proposal{}, fmt.Errorf("%w (%d points of the sequence)", errInfeasible, tries)
+	return Proposal{}, fmt.Errorf("%w (%d points of the sequence)", errNoPoint, tries)
 }
 
 func sobolPoint(s *Space, axes []axis, place uint32, seed uint64) Point {

@@ -13,7 +13,15 @@ import (
 // The trials so far are divided in good ones and bad ones, and of some candidates drawn
 // from the density l of the good ones the one with the highest l/g is proposed, g being
 // that of the bad ones: the one with the highest expected improvement. The first trials
-// are points of a scrambled Sobol sequence.
+// are points of a scrambled Sobol sequence. Of several objectives the good trials are
+// those of the best Pareto ranks, the last rank's by hypervolume (Ozaki et al., GECCO
+// 2020).
+//
+// Other than the papers, after a look at what each part does (Watanabe, "Tree-Structured
+// Parzen Estimator: Understanding Its Algorithm Components and Their Roles for Better
+// Empirical Performance", 2023): better ones of the good trials weigh more (byRank), their
+// kernels may be narrower (sharpness), and a point of a countable space does not come
+// twice.
 type tpe struct {
 	seed       fixedSeed
 	startup    int     // trials that end before the estimators are asked
@@ -35,12 +43,12 @@ type tpe struct {
 //	consider_magic_clip  true
 //	consider_endpoints  false
 //	random_state   in place of the experiment's seed
-func newTPE(s *settings) Algorithm { return parzenSettings(s) }
+func newTPE(s *settings) Algorithm { return parzenSettings(s, 24) }
 
-func parzenSettings(s *settings) *tpe {
+func parzenSettings(s *settings, candidates int) *tpe {
 	return &tpe{
 		gamma:      s.float("gamma", 0, 1e-6, 100),
-		candidates: s.int("n_EI_candidates", 24, 1),
+		candidates: s.int("n_EI_candidates", candidates, 1),
 		startup:    s.int("n_startup_trials", 10, 1),
 		liar:       s.bool("constant_liar", true),
 		shape: shape{
@@ -59,11 +67,13 @@ func (t *tpe) Next(q Query) (Proposal, error) {
 		return sobol{}.Next(q)
 	}
 	axes, chance, been := q.Space.axes(), q.Rand(), q.been()
-	good, bad := split(q.History, t.good(n), t.liar)
-	l, g := t.side(&q, good), t.side(&q, bad)
+	good, bad := divide(q.History, t.good(n), t.liar)
+	l, g := sideOf(&q, good, byRank(len(good))), sideOf(&q, bad, byAge(len(bad)))
 	var pairs []pair
 	for _, at := range t.groups(q.Space) {
-		pairs = append(pairs, pair{at, l.mixture(axes, at, t.shape), g.mixture(axes, at, t.shape)})
+		fine, plain := t.shape, t.shape
+		fine.exponent, plain.exponent = sharpness(len(at)), 1
+		pairs = append(pairs, pair{at, l.mixture(axes, at, fine), g.mixture(axes, at, plain)})
 	}
 	// Each further attempt is less greedy, until one is allowed and new.
 	for candidates := t.candidates; ; candidates /= 2 {
@@ -80,12 +90,18 @@ func (t *tpe) Next(q Query) (Proposal, error) {
 
 // good is how many of n trials are good.
 func (t *tpe) good(n int) int {
-	part := math.Ceil(float64(n) / 10)
+	part := math.Ceil(0.1 * float64(n))
 	if t.gamma > 0 {
 		part = math.Ceil(t.gamma * math.Sqrt(float64(n)))
 	}
 	return int(math.Min(part, 25))
 }
+
+// sharpness is the exponent of the least width of the good trials' kernels over so many
+// axes. Where axes are few the good trials may close in on a minimum faster than the
+// first implementation's 1 lets them; of many axes each one's neighbours tell little, and
+// narrow kernels would stay where they are.
+func sharpness(axes int) float64 { return math.Min(1.5, 1+1.5/float64(axes)) }
 
 // groups are the places of the parameters that share an estimator, in the space's order.
 func (t *tpe) groups(s *Space) (out [][]int) {
@@ -176,8 +192,8 @@ type side struct {
 	weights []float64
 }
 
-func (t *tpe) side(q *Query, trials []int) side {
-	s := side{weights: byAge(len(trials))}
+func sideOf(q *Query, trials []int, weights []float64) side {
+	s := side{weights: weights}
 	for _, i := range trials {
 		s.points = append(s.points, q.History[i].Point)
 	}
@@ -205,6 +221,19 @@ func byAge(n int) []float64 {
 		if old := n - 25; i < old && old > 1 {
 			out[i] = (1 + float64(i)*(float64(n)-1)/float64(old-1)) / float64(n)
 		}
+	}
+	return out
+}
+
+// byRank are weights of n trials, best first: log((n+1)/rank), n in all.
+func byRank(n int) []float64 {
+	out, sum := make([]float64, n), 0.0
+	for i := range out {
+		out[i] = math.Log(float64(n+1) / float64(i+1))
+		sum += out[i]
+	}
+	for i := range out {
+		out[i] *= float64(n) / sum
 	}
 	return out
 }

@@ -73,7 +73,7 @@ func TestTPEFailed(t *testing.T) {
 	both(t, func(t *testing.T, a Algorithm) {
 		known, unknown := 0, 0
 		for seed := range uint64(100) {
-			history := randomHistory(t, &s, 60, seed, func(x Point) []float64 {
+			history := drawnHistory(t, &s, 60, seed, func(x Point) []float64 {
 				if fails(x) {
 					return []float64{math.NaN()}
 				}
@@ -117,7 +117,7 @@ func TestConstantLiar(t *testing.T) {
 	spread := func(setting string) (sum float64) {
 		for seed := range uint64(20) {
 			a, _ := New("multivariate-tpe", []Setting{{"constant_liar", setting}})
-			history := randomHistory(t, &s, 40, seed, func(x Point) []float64 { return []float64{sphere(x)} })
+			history := drawnHistory(t, &s, 40, seed, func(x Point) []float64 { return []float64{sphere(x)} })
 			for range 8 {
 				p, err := a.Next(Query{Space: &s, History: history, Seed: seed, Workers: 8})
 				if err != nil {
@@ -185,7 +185,7 @@ func BenchmarkTPE(b *testing.B) {
 		for kind, s := range map[string]*Space{"doubles": &plain, "mixed": &mixed} {
 			b.Run(name+"/"+kind, func(b *testing.B) {
 				a, _ := New(name, nil)
-				history := randomHistory(b, s, 1000, 1, func(x Point) []float64 { return []float64{sphere(x)} })
+				history := drawnHistory(b, s, 1000, 1, func(x Point) []float64 { return []float64{sphere(x)} })
 				for b.Loop() {
 					if _, err := a.Next(Query{Space: s, History: history, Workers: 1}); err != nil {
 						b.Fatal(err)

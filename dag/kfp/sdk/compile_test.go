@@ -12,6 +12,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"go.yaml.in/yaml/v3"
+
+	"github.com/wherry-ml/wherry/e2e/need"
 )
 
 const two = `from kfp import dsl
@@ -138,24 +140,9 @@ func TestCompileCanceled(t *testing.T) {
 	}
 }
 
-// sharedDir is the folder of shared data; without it the test is skipped, but not
-// in continuous integration.
-func sharedDir(t *testing.T, below string) string {
-	t.Helper()
-	dir := cmpOr(os.Getenv("WHERRY_SHARED"), "../../../../shared")
-	dir = filepath.Join(dir, below)
-	if _, err := os.Stat(dir); err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatalf("no shared data: %v (WHERRY_SHARED names its folder)", err)
-		}
-		t.Skipf("no shared data: %v", err)
-	}
-	return dir
-}
-
 // TestCompileOwn compiles the pipelines of the shared data to what lies beside them.
 func TestCompileOwn(t *testing.T) {
-	dir, env := sharedDir(t, "kfp/own"), testEnv(t)
+	dir, env := need.Shared(t, "kfp/own"), testEnv(t)
 	files, err := filepath.Glob(filepath.Join(dir, "*.py"))
 	if err != nil || len(files) < 20 {
 		t.Fatalf("%d files, %v", len(files), err)

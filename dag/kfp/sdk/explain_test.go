@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/wherry-ml/wherry/e2e/need"
 )
 
 func TestErrors(t *testing.T) {
@@ -81,7 +83,7 @@ func TestErrorsElsewhere(t *testing.T) {
 
 // TestArticle is about the article's three Python files, as they stand.
 func TestArticle(t *testing.T) {
-	seed, env := sharedDir(t, "conformance/seed"), testEnv(t)
+	seed, env := need.Shared(t, "conformance/seed"), testEnv(t)
 	dir := t.TempDir()
 	for _, name := range []string{"pipeline_parameters.py", "katib_training_component.py", "ecommerce_recommendation_pipeline.py"} {
 		if err := os.WriteFile(filepath.Join(dir, name), read(t, filepath.Join(seed, name+".txt")), 0o644); err != nil {

@@ -1,10 +1,11 @@
 //go:build !linux
 
-package process
+package need
 
 import "testing"
 
-func smallDisk(t testing.TB) string {
+// Tmpfs makes a small disk on Linux only.
+func Tmpfs(t testing.TB, _ string) string {
 	t.Helper()
 	t.Skip("a small disk is made on Linux only")
 	return ""

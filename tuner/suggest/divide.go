@@ -5,12 +5,12 @@ import (
 	"slices"
 )
 
-// split tells a history's good trials, n of them, from the bad ones, each by number.
-// Those that keep all constraints come first, by loss (of several objectives by
+// divide tells a history's good trials, n of them, best first, from the bad ones, by
+// number. Those that keep all constraints come first, by loss (of several objectives by
 // paretoOrder), then the others by how far they are from keeping them. Failed trials
 // are bad. So are running ones if pending says so: a trial that runs lies that it is
 // bad, so that the next one goes elsewhere (the "constant liar").
-func split(history []Trial, n int, pending bool) (good, bad []int) {
+func divide(history []Trial, n int, pending bool) (good, bad []int) {
 	var keeping, violating []int
 	for i := range history {
 		switch t := &history[i]; {
@@ -25,13 +25,17 @@ func split(history []Trial, n int, pending bool) (good, bad []int) {
 	if len(keeping) > 0 && len(history[keeping[0]].Losses) > 1 {
 		keeping = paretoOrder(history, keeping, n)
 	} else {
-		slices.SortStableFunc(keeping, func(a, b int) int { return cmp.Compare(history[a].Losses[0], history[b].Losses[0]) })
+		slices.SortFunc(keeping, func(a, b int) int {
+			if x, y := history[a].Losses[0], history[b].Losses[0]; x != y {
+				return cmp.Compare(x, y)
+			}
+			return a - b
+		})
 	}
 	slices.SortStableFunc(violating, func(a, b int) int { return cmp.Compare(history[a].Violation, history[b].Violation) })
 	all := append(keeping, violating...)
 	n = min(n, len(all))
 	good, bad = slices.Clone(all[:n]), append(bad, all[n:]...)
-	slices.Sort(good)
 	slices.Sort(bad)
 	return good, bad
 }
