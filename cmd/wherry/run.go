@@ -205,7 +205,7 @@ type job struct {
 
 // prepareRun reads and checks everything that a run is made of.
 func (g *globals) prepareRun(ctx context.Context, f runFlags) (*job, error) {
-	if f.file == "" {
+	if f.file == "" && f.loaded == nil {
 		return nil, &usageError{msg: "the name of the file is empty", mend: "wherry run FILE"}
 	}
 	if err := errors.Join(f.cache.check(), checkRunName(f.name)); err != nil {
