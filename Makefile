@@ -32,7 +32,7 @@ bench: build images ## speed and size, as ratios measured in one run, kfp.local,
 	@scripts/kfp-env.sh --local
 	@scripts/peers-env.sh
 	CGO_ENABLED=1 $(GO) test -timeout 90m -run='^$$' -bench=. -benchtime=1x ./e2e/bench/
-	CGO_ENABLED=1 $(GO) test -timeout 90m -run "TestGates|TestParallel" -gate.full -v ./tuner/suggest
+	CGO_ENABLED=1 $(GO) test -timeout 90m -run "TestGates|TestParallel|TestLatency" -gate.full -v ./tuner/suggest
 
 .PHONY: soak
 soak: toolchain images ## long campaigns: 10,000 simulated schedules, 300 kill -9 of wherry, 20 of an engine, gigabytes

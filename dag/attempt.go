@@ -219,6 +219,9 @@ func (d *drive) attemptEnded(n *node, a *Attempt, r render, out outcome) {
 	}
 	n.exec.ExitCode = out.exit.Code
 	a.State, a.Error = judge(out, timeout(n))
+	if a.State == Failed && out.err == nil && len(n.comp.Pod.Containers) > 1 && out.exit.Container != "" {
+		a.Error = out.exit.Container + ": " + a.Error
+	}
 	d.change(n)
 	d.cleanUp(a.Pod, out.outputs)
 	switch {

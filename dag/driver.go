@@ -150,6 +150,7 @@ type drive struct {
 	tidied   bool // what that one left was seen to
 	killed   bool
 	swept    bool         // see sweep
+	asksWay  *Replacement // that giveWay was not told of yet
 	givesWay *Replacement // nil: to nobody
 	live     liveLook
 }
@@ -197,7 +198,7 @@ func (d *drive) loop(ctx context.Context, executions []*Execution) error {
 			d.cancel()
 			d.stopOffers()
 		case r := <-d.Replace:
-			d.giveWay(r)
+			d.asksWay = r
 		case <-deadline:
 			d.expire()
 		case <-kill:
@@ -206,6 +207,7 @@ func (d *drive) loop(ctx context.Context, executions []*Execution) error {
 		case err := <-d.watch.failed:
 			return err
 		}
+		d.makeWay()
 		d.beat()
 		if d.fatal != nil {
 			return d.fatal

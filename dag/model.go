@@ -136,8 +136,9 @@ type OutputArtifact struct {
 	Description string         `json:"description,omitempty"`
 	Metadata    map[string]any `json:"metadata,omitempty"`
 	List        bool           `json:"list,omitempty"`
-	Path        string         `json:"path,omitempty"`   // of a pod, in the container; empty: <outputs directory>/<name>
-	Select      []*Source      `json:"select,omitempty"` // of a graph
+	Path        string         `json:"path,omitempty"`      // of a pod, in the container; empty: <outputs directory>/<name>
+	Container   string         `json:"container,omitempty"` // of the pod in whose file system Path lies; empty: the first main one
+	Select      []*Source      `json:"select,omitempty"`    // of a graph
 	Pos         source.Pos     `json:"pos"`
 }
 
@@ -255,6 +256,8 @@ type Pod struct {
 	Directories []Directory `json:"directories,omitempty"`
 	// Volumes are mounted where Container.Mounts says.
 	Volumes  []Volume  `json:"volumes,omitempty"`
+	Ports    []int     `json:"ports,omitempty"`    // TCP ports that somebody will connect to
+	FailFast bool      `json:"failFast,omitempty"` // a main container that fails has the others stopped
 	Metadata *Metadata `json:"metadata,omitempty"` // what the labels and annotations of field paths are
 	// Executor is true where the KFP executor contract holds: outputs are also
 	// read from the executor output file, which wins over single files.

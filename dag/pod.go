@@ -53,9 +53,10 @@ func buildPod(run *Run, n *node, number int64, home, homeID string, devices []st
 		},
 		Platform: run.Options.Platform,
 		Volumes:  []runner.Volume{{Name: workVolume, Scratch: true}},
-		Network:  runner.Network{Mode: run.Options.Network},
+		Network:  runner.Network{Mode: run.Options.Network, Ports: spec.Ports},
 		Deadline: timeout(n),
 		Grace:    grace(run),
+		FailFast: spec.FailFast,
 	}
 	mounts := []runner.Mount{{Volume: workVolume, Path: r.dir}}
 	for i, m := range run.Options.Mounts {
@@ -170,7 +171,9 @@ func (r render) podOutputs() []runner.Output {
 		}
 	}
 	for _, name := range sortedKeys(r.node.comp.Outputs.Artifacts) {
-		outputs = append(outputs, runner.Output{Name: outArtifact + name, Path: r.artifactPath(name)})
+		outputs = append(outputs, runner.Output{
+			Name: outArtifact + name, Path: r.artifactPath(name), Container: r.node.comp.Outputs.Artifacts[name].Container,
+		})
 	}
 	return outputs
 }

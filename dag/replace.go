@@ -57,6 +57,27 @@ func (o *offered) over() bool {
 // outdatedGrace is how long a step that nobody waits for any more has to end by itself.
 const outdatedGrace = 2 * time.Second
 
+// makeWay is giveWay for what asks for it, once what an earlier driver left running has
+// been taken up: else it could not be offered.
+func (d *drive) makeWay() {
+	r := d.asksWay
+	if r == nil || !d.canceled && d.adopting() {
+		return
+	}
+	d.asksWay = nil
+	d.giveWay(r)
+}
+
+// adopting reports whether a step that runs has not been taken up yet.
+func (d *drive) adopting() bool {
+	for _, n := range d.byID {
+		if n.begun && !n.live && n.phase == phaseResolving && n.exec.State == Running {
+			return true
+		}
+	}
+	return false
+}
+
 // giveWay offers what runs to a newer run, and ends everything else as cancel does.
 func (d *drive) giveWay(r *Replacement) {
 	defer r.once.Do(func() { close(r.ready) })
@@ -111,8 +132,10 @@ func (d *drive) endOffers() {
 			close(n.offer.ended)
 		}
 	}
-	if r := d.givesWay; r != nil {
-		r.once.Do(func() { close(r.ready) })
+	for _, r := range []*Replacement{d.givesWay, d.asksWay} {
+		if r != nil {
+			r.once.Do(func() { close(r.ready) })
+		}
 	}
 }
 
@@ -154,6 +177,22 @@ func (r *Replacement) drop(match func(path string) bool) []*offered {
 	return out
 }
 
+// reject stops a step that was waited for, unless a still newer run has it by now. It
+// reports whether it was asked to stop.
+func (r *Replacement) reject(path string, o *offered) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.steps[path] != o || o.over() {
+		return false
+	}
+	o.wanted = false
+	if !o.asked {
+		o.asked = true
+		o.stop()
+	}
+	return true
+}
+
 // dropAll drops everything, wanted or not: the newer run is over.
 func (r *Replacement) dropAll() {
 	if r == nil {
@@ -186,24 +225,44 @@ func (d *drive) await(n *node) bool {
 	}
 	if o := d.claimStep(n); o != nil {
 		d.note("%s: goes on: what it has read has not changed", n.exec.Path)
-		d.awaitOffers(n, []*offered{o})
+		if o.key == n.exec.Key {
+			d.awaitOffers(n, []*offered{o}, nil)
+		} else {
+			d.awaitOffers(n, []*offered{o}, func() bool { return d.sameSoFar(o) })
+		}
 		return true
 	}
 	left := d.Replaces.drop(inPlaceOf(n))
 	if len(left) > 0 {
-		d.awaitOffers(n, left)
+		d.awaitOffers(n, left, nil)
 	}
 	return len(left) > 0
 }
 
-// awaitOffers begins n anew once these steps have ended.
-func (d *drive) awaitOffers(n *node, list []*offered) {
+// lookAgain is how often it is looked whether a step that is waited for still does the
+// same.
+const lookAgain = time.Second
+
+// awaitOffers begins n anew once these steps have ended. They are stopped when same, if
+// there is one, says that they do something else after all.
+func (d *drive) awaitOffers(n *node, list []*offered, same func() bool) {
 	n.phase = phaseResolving
+	path := n.exec.Path
 	d.spawn(func() func() {
+		ticker := time.NewTicker(lookAgain)
+		defer ticker.Stop()
 		for _, o := range list {
-			select {
-			case <-o.ended:
-			case <-d.ops.Done():
+			for waits := true; waits; {
+				select {
+				case <-o.ended:
+					waits = false
+				case <-d.ops.Done():
+					waits = false
+				case <-ticker.C:
+					if same != nil && !same() && d.Replaces.reject(path, o) {
+						same = nil
+					}
+				}
 			}
 		}
 		return func() {
@@ -236,9 +295,12 @@ func (d *drive) claimStep(n *node) *offered {
 // readsTheSame reports whether what a step has read so far is in this run's sources as
 // it was.
 func (d *drive) readsTheSame(n *node, o *offered) bool {
-	if o.base == "" || o.base != baseKey(d.run, n.exec.KeyParts) || o.views == nil {
-		return false
-	}
+	return o.base != "" && o.base == baseKey(d.run, n.exec.KeyParts) && o.views != nil && d.sameSoFar(o)
+}
+
+// sameSoFar is readsTheSame for a step of which that was known before. It touches nothing
+// of the loop.
+func (d *drive) sameSoFar(o *offered) bool {
 	read := o.views.soFar()
 	for i, m := range o.sources {
 		if !m.snapshotted() {

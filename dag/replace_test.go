@@ -2,6 +2,7 @@ package dag
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -109,6 +110,31 @@ func TestReplaceKeepsWhatIsWanted(t *testing.T) {
 	})
 }
 
+// So it does where the older run was taken up from a driver that is gone, and is to give
+// way before it has found the images of what runs.
+func TestReplaceTakenUp(t *testing.T) {
+	replay(t, func(r *relay) {
+		ctx, hangup := context.WithCancelCause(r.ctx)
+		r.create("r1", versions("a b", ""))
+		time.AfterFunc(5*time.Second, func() { hangup(ErrHangup) })
+		if _, _, err := r.driveCtx(ctx, "r1"); !errors.Is(err, ErrHangup) {
+			t.Fatal(err)
+		}
+		r.backend.pull = 100 * time.Millisecond
+		d := r.driver("r1")
+		r.replace = make(chan *Replacement, 1)
+		d.Observe, d.Replace = nil, r.replace
+		r.done.Go(func() {
+			if _, _, err := d.Drive(r.ctx, "r1"); err != nil {
+				t.Errorf("r1: %v", err)
+			}
+		})
+		r.next("r2", versions("a b", "2", "b"))
+		r.expect("r1", "CANCELED: a SUCCEEDED b CANCELED")
+		r.expect("r2", "SUCCEEDED: a cached b SUCCEEDED")
+	})
+}
+
 // A step that depends on what runs again is stopped before that begins.
 func TestReplaceStopsDependents(t *testing.T) {
 	replay(t, func(r *relay) {
@@ -208,6 +234,7 @@ func TestReplaceReads(t *testing.T) {
 						run.Options.Mounts = []Mount{{Source: "/src", Target: "/app", ReadOnly: true, Digest: tree}}
 					}
 				}
+				start := time.Now()
 				r.next("r1", versions("a", ""), mount("t1"))
 				time.Sleep(5 * time.Second)
 				r.next("r2", versions("a", ""), mount("t2"))
@@ -216,6 +243,9 @@ func TestReplaceReads(t *testing.T) {
 				store.opened = c.later
 				store.mu.Unlock()
 				r.expect("r2", c.want)
+				if took := time.Since(start); took > 18*time.Second {
+					t.Errorf("it took %s: an outdated step was waited for to its end", took)
+				}
 			})
 		})
 	}

@@ -86,6 +86,7 @@ type RunOptions struct {
 	Network     runner.NetworkMode `json:"network,omitempty"`
 	Grace       time.Duration      `json:"grace,omitempty"`    // 0: 10 s
 	NoLayers    bool               `json:"noLayers,omitempty"` // commands install their packages themselves
+	Watch       string             `json:"watch,omitempty"`    // the watch of wherry up that made the run: it alone goes on with it
 
 	// Of single tasks, by path; a loop without [i] means all its iterations.
 	NoCache []string `json:"noCache,omitempty"` // run them and what is in them, cached or not

@@ -27,6 +27,7 @@ import (
 //	await NAME N              waits for its end; it must exit with N
 //	waitfor PROGRAM [ARG]…    repeats it until it exits with 0
 //	json FILE PATH VALUE      see cmdJSON
+//	sql QUERY WANT            see cmdSQL
 //	[!] containers            the home must have some on the engine
 //	volumes [NAME]…           the home must have these named volumes on the engine, and no others
 //	nowhere TEXT DIR          no file below the folder may hold the text
@@ -43,6 +44,7 @@ var commands = map[string]func(ts *testscript.TestScript, neg bool, args []strin
 	"await":      cmdAwait,
 	"waitfor":    cmdWaitfor,
 	"json":       cmdJSON,
+	"sql":        cmdSQL,
 	"containers": cmdContainers,
 	"volumes":    cmdVolumes,
 	"nowhere":    cmdNowhere,

@@ -91,6 +91,22 @@ type ImageCarrier interface {
 	ImageID(ctx context.Context, name string) (string, error)
 }
 
+// Peeker is a backend that shows the files of a pod that still writes them.
+type Peeker interface {
+	// Peek hands over each plain file at or below a path of a container (empty: the
+	// first main one) as it is now, by its path below that one; of a file that is the
+	// path itself that is empty. What is written meanwhile may be there in part. Links
+	// are not followed, but for the path itself. Where nothing lies at the path the
+	// error is fs.ErrNotExist; a pod that is gone is ErrLost. A path that the
+	// backend can't look at is an *UnsupportedError.
+	Peek(ctx context.Context, pod, container, path string, file func(name string, r io.Reader) error) error
+
+	// PeekAt returns the size and the time of change of what lies at such a path, from
+	// which one may see that there is nothing new. Of a folder they say nothing of what
+	// lies in it.
+	PeekAt(ctx context.Context, pod, container, path string) (fs.FileInfo, error)
+}
+
 // VolumeRemover is a backend whose named volumes can be deleted.
 type VolumeRemover interface {
 	// RemoveVolume deletes the volume that pods name by Volume.Named. One that is
@@ -199,6 +215,10 @@ type Pod struct {
 	Resources  Resources     // what the queue granted to the pod as a whole
 	Deadline   time.Duration // from the start of the pod; 0: none
 	Grace      time.Duration // between SIGTERM and SIGKILL; 0: 10 s
+
+	// FailFast has the other containers stopped once a main one has failed, as in a job
+	// whose processes wait for each other.
+	FailFast bool `json:",omitempty"`
 }
 
 // Role is when a container of a pod runs.
@@ -285,7 +305,9 @@ type Input struct {
 // Output is a file or directory that Collect hands to its sink when it is there.
 type Output struct {
 	Name string
-	Path string // absolute, in the container; in a scratch volume or anywhere else in the first main container
+	Path string // absolute, in the container; in a scratch volume or anywhere else in Container
+	// Container is the one whose file system it lies in; empty: the first main one.
+	Container string `json:",omitempty"`
 }
 
 // Network is what a pod's containers can reach.

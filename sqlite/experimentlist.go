@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/wherry-ml/wherry/tuner"
@@ -20,6 +21,16 @@ type ExperimentRow struct {
 	Asked    bool // somebody else runs them: nobody drives it
 	Created  time.Time
 	Ended    time.Time
+}
+
+// Run is the id of the run that the experiment is a tuning step of, and which drives
+// it; empty: it is one of its own.
+func (r *ExperimentRow) Run() string {
+	run, _, ok := strings.Cut(r.ID, "-")
+	if !ok {
+		return ""
+	}
+	return run
 }
 
 func experimentRows(q querier, rest string, args ...any) (list []ExperimentRow, err error) {
@@ -46,6 +57,20 @@ func (d *DB) ListExperiments(ctx context.Context, n int) (list []ExperimentRow, 
 	})
 	if err != nil {
 		return nil, fmt.Errorf("list experiments: %w", err)
+	}
+	return list, nil
+}
+
+// OpenExperiments returns the experiments that have not ended, oldest first, but for
+// those whose trials somebody else runs. Whether one has lost its driver, its owner lock
+// says.
+func (d *DB) OpenExperiments(ctx context.Context) (list []ExperimentRow, err error) {
+	err = d.view(ctx, func(s *snapshot) error {
+		list, err = experimentRows(s, ` WHERE e.state NOT IN (?, ?) AND json_extract(e.spec, '$.trial.pipeline') IS NOT NULL ORDER BY e.created, e.id`, tuner.Succeeded, tuner.Failed)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("look for interrupted experiments: %w", err)
 	}
 	return list, nil
 }

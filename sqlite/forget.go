@@ -8,6 +8,7 @@ import (
 	"maps"
 	"regexp"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/wherry-ml/wherry/dag"
@@ -279,6 +280,30 @@ func basesOf(q querier) (map[string]bool, error) {
 		base[run] = true
 	}
 	return base, err
+}
+
+// Names reports whether a run other than those of without was made of a file at or
+// below path: its pipeline file, a mount, what an image is built from, a parameter.
+func (d *DB) Names(ctx context.Context, path string, without []string) (named bool, err error) {
+	err = d.view(ctx, func(s *snapshot) error {
+		list, err := jsonList(without)
+		if err != nil {
+			return err
+		}
+		text, err := encode(path)
+		if err != nil {
+			return err
+		}
+		text = strings.Trim(text, `"`) // as it is written in JSON
+		return s.row(`SELECT EXISTS (SELECT 1 FROM runs r JOIN pipelines p ON p.id = r.pipeline
+			WHERE r.id NOT IN (SELECT value FROM json_each(?1)) AND (
+				instr(r.options || p.json || r.parameters, ?2 || '"') OR instr(r.options || p.json || r.parameters, ?2 || '/')))`,
+			list, text).Scan(&named)
+	})
+	if err != nil {
+		return false, fmt.Errorf("look up what runs are made of: %w", err)
+	}
+	return named, nil
 }
 
 // Forget deletes a run that has ended with all that is on record of it; Tidy then

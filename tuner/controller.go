@@ -81,14 +81,7 @@ func (c *Controller) load(ctx context.Context, id string) (*drive, error) {
 	if err := d.equip(); err != nil {
 		return d, err
 	}
-	for _, o := range observed {
-		t := trials[o.Trial]
-		summary := t.Summary
-		t.Observe(e, o)
-		if t.State.Ended() { // of these only the curve was loaded
-			t.Summary = summary
-		}
-	}
+	Replay(e, trials, observed)
 	for _, t := range trials {
 		d.count(t)
 	}

@@ -117,6 +117,9 @@ type Template struct {
 	Primary    string `json:"primary,omitempty"`   // path of the task whose log counts; empty: all
 	Container  string `json:"container,omitempty"` // of it; empty: all
 	Retain     bool   `json:"retain,omitempty"`
+	// Grace is the time between SIGTERM and SIGKILL that the template asks for; 0: it
+	// does not.
+	Grace time.Duration `json:"grace,omitempty"`
 }
 
 // Binding gives an input parameter of a trial's pipeline its value.

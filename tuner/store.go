@@ -43,6 +43,6 @@ type Observed struct {
 	Trial   int
 	Stream  string // name of the place
 	Attempt int    // of what writes there: a later one takes the place of all that an earlier one wrote
-	First   int64  // number of the first of List, counted from 0
+	First   int64  // number of the first of List, counted from 0; -1: the next, of what can't come twice
 	List    []metrics.Observation
 }

@@ -69,6 +69,9 @@ func (t *Trial) Observe(e *Experiment, o Observed) Observed {
 		s = &stream{attempt: o.Attempt}
 		t.streams[o.Stream] = s
 	}
+	if o.First < 0 {
+		o.First = s.count
+	}
 	if known := s.count - o.First; known > 0 || o.Attempt < s.attempt {
 		if o.Attempt < s.attempt {
 			known = int64(len(o.List))
@@ -81,6 +84,18 @@ func (t *Trial) Observe(e *Experiment, o Observed) Observed {
 	}
 	t.sum(e)
 	return o
+}
+
+// Replay gives trials what a Store has of them.
+func Replay(e *Experiment, trials []*Trial, observed []Observed) {
+	for _, o := range observed {
+		t := trials[o.Trial]
+		summary := t.Summary
+		t.Observe(e, o)
+		if t.State.Ended() { // of these only the curve was loaded
+			t.Summary = summary
+		}
+	}
 }
 
 func (s *stream) add(lead Objective, o metrics.Observation) {

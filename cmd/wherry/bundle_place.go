@@ -24,11 +24,14 @@ type placed struct {
 	lock        *os.File
 }
 
+// loadSuffix ends the name of a folder that files are unpacked to.
+const loadSuffix = ".wherry-load"
+
 // placeFiles unpacks a bundle's files. A folder that is there must be empty or have
 // the same files, else it is a *usageError and nothing was changed.
 func placeFiles(ctx context.Context, r io.Reader, folder string) (*placed, error) {
 	p := &placed{folder: folder, missing: firstMissing(filepath.Dir(folder)),
-		tmp: filepath.Join(filepath.Dir(folder), "."+filepath.Base(folder)+".wherry-load")}
+		tmp: filepath.Join(filepath.Dir(folder), "."+filepath.Base(folder)+loadSuffix)}
 	err := p.unpack(ctx, r)
 	if err == nil && !p.fits() {
 		err = &usageError{msg: fmt.Sprintf("%s has other files than the bundle; nothing was loaded", folder), mend: "name a folder that does not exist yet: -C DIR"}

@@ -91,6 +91,7 @@ func (g *globals) cancelInterrupted(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
+	defer g.letGo()
 	driver.Beat = lock.beat
 	run, _, err = driver.Drive(ctx, id)
 	if err != nil {

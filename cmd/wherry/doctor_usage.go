@@ -21,10 +21,11 @@ var homeParts = []struct {
 }{
 	{"artifacts", []string{"artifacts", "snapshots"}},
 	{"runs", []string{"runs", "work"}},
-	{"logs", []string{"logs"}},
+	{"logs", []string{"logs", "up"}},
 	{"database", []string{"wherry.db", "wherry.db-wal", "wherry.db-shm"}},
 	{"environments", []string{"venvs"}},
 	{"volumes", []string{"volumes"}},
+	{"bundles", []string{"bundles"}},
 }
 
 // usage is what wherry takes on this machine's disk and on the engine's.
@@ -51,16 +52,8 @@ func (d *diagnosis) checkUsage(ctx context.Context, b runner.Backend) error {
 		return context.Cause(ctx)
 	}
 	d.usage = u
+	text := u.homeLine()
 	var parts []string
-	total := int64(0)
-	for _, p := range homeParts {
-		if n := u.Home[p.name]; n > 0 {
-			total += n
-			parts = append(parts, p.name+" "+dag.FormatBytes(n))
-		}
-	}
-	text := fmt.Sprintf("WHERRY_HOME takes %s: %s", dag.FormatBytes(total), strings.Join(parts, ", "))
-	parts = nil
 	for _, kind := range sortedNames(u.Engine) {
 		h := u.Engine[kind]
 		parts = append(parts, fmt.Sprintf("%s %s", count(h.Count, kind), dag.FormatBytes(h.Bytes)))
@@ -73,6 +66,19 @@ func (d *diagnosis) checkUsage(ctx context.Context, b runner.Backend) error {
 	}
 	d.add("disk use", findingOK, "", "%s", text)
 	return nil
+}
+
+// homeLine says what the home takes.
+func (u *usage) homeLine() string {
+	var parts []string
+	total := int64(0)
+	for _, p := range homeParts {
+		if n := u.Home[p.name]; n > 0 {
+			total += n
+			parts = append(parts, p.name+" "+dag.FormatBytes(n))
+		}
+	}
+	return fmt.Sprintf("WHERRY_HOME takes %s: %s", dag.FormatBytes(total), strings.Join(parts, ", "))
 }
 
 // measure looks at the home and at what the backend holds; b may be nil.

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/wherry-ml/wherry/artifact"
@@ -19,8 +20,12 @@ import (
 	"github.com/wherry-ml/wherry/sqlite"
 )
 
-// opened is what a command has opened so far; closed in the end.
+// opened is what a command has opened so far; closed in the end. Each is opened once,
+// also where parts of a process use it at the same time.
 type opened struct {
+	mu       sync.Mutex
+	holds    int             // how many runs of this process need the store's hold
+	owned    map[string]bool // runs whose lock this process has
 	db       *sqlite.DB
 	store    *artifact.Store
 	backends []interface{ Close() error }
@@ -43,8 +48,11 @@ func (g *globals) close() {
 
 // database opens wherry.db, making WHERRY_HOME if need be.
 func (g *globals) database(ctx context.Context) (*sqlite.DB, error) {
-	if g.opened.db != nil {
-		return g.opened.db, nil
+	o := g.shared()
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.db != nil {
+		return o.db, nil
 	}
 	if err := os.MkdirAll(g.Home, 0o755); err != nil {
 		return nil, &usageError{msg: fmt.Sprintf("make WHERRY_HOME: %v", err), mend: "set WHERRY_HOME to a folder that you may write"}
@@ -55,18 +63,48 @@ func (g *globals) database(ctx context.Context) (*sqlite.DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	g.opened.db = db
+	o.db = db
 	return db, nil
 }
 
 // artifacts opens the artifact store.
 func (g *globals) artifacts() (*artifact.Store, error) {
-	if g.opened.store != nil {
-		return g.opened.store, nil
+	o := g.shared()
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.store != nil {
+		return o.store, nil
 	}
 	s, err := artifact.Open(g.Home)
-	g.opened.store = s
+	o.store = s
 	return s, err
+}
+
+// hold keeps what runs of this process bring into the store from gc, until as many
+// calls of letGo.
+func (g *globals) hold() error {
+	store, err := g.artifacts()
+	if err != nil {
+		return err
+	}
+	o := g.shared()
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if err := store.Hold(); err != nil {
+		return err
+	}
+	o.holds++
+	return nil
+}
+
+// letGo ends one hold. While no run is left, gc may take what nothing refers to.
+func (g *globals) letGo() {
+	o := g.shared()
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.holds--; o.holds == 0 {
+		_ = o.store.Close()
+	}
 }
 
 // backendNames are the backends of this version.
@@ -79,30 +117,33 @@ func (g *globals) backend(ctx context.Context, name string) (runner.Backend, err
 
 // trustingBackend is a backend whose containers and builds trust a CA bundle.
 func (g *globals) trustingBackend(_ context.Context, name, bundle string) (runner.Backend, error) {
-	key := backendKey{name, bundle}
-	if b := g.opened.byName[key]; b != nil {
-		return b, nil
-	}
-	b, err := g.openBackend(name, bundle)
-	if err != nil {
-		return nil, err
-	}
-	if g.opened.byName == nil {
-		g.opened.byName = map[backendKey]runner.Backend{}
-	}
-	g.opened.byName[key] = b
-	return b, nil
-}
-
-func (g *globals) openBackend(name, bundle string) (runner.Backend, error) {
 	store, err := g.artifacts()
 	if err != nil {
 		return nil, err
 	}
+	o := g.shared()
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	key := backendKey{name, bundle}
+	if b := o.byName[key]; b != nil {
+		return b, nil
+	}
+	b, err := g.openBackend(o, store, name, bundle)
+	if err != nil {
+		return nil, err
+	}
+	if o.byName == nil {
+		o.byName = map[backendKey]runner.Backend{}
+	}
+	o.byName[key] = b
+	return b, nil
+}
+
+func (g *globals) openBackend(o *opened, store *artifact.Store, name, bundle string) (runner.Backend, error) {
 	switch name {
 	case "docker":
 		b := docker.New(docker.Config{Home: g.homeID(), Dir: g.Home, Store: store, CABundle: bundle})
-		g.opened.backends = append(g.opened.backends, b)
+		o.backends = append(o.backends, b)
 		return b, nil
 	case "process":
 		self, err := os.Executable()
@@ -127,7 +168,16 @@ func (g *globals) note(text string) {
 			return
 		}
 	}
-	if !g.Quiet {
+	g.say(text)
+}
+
+// say prints a line for people, or logs it.
+func (g *globals) say(text string) {
+	switch {
+	case g.Quiet:
+	case g.log != nil:
+		g.log.Info(text)
+	default:
 		fmt.Fprintln(g.words(), text)
 	}
 }
@@ -153,8 +203,9 @@ func ping(ctx context.Context, b runner.Backend) error {
 }
 
 // driver returns a driver for a run with the given options. The run's id is the
-// owner of what the queue grants: its lock says whether that still lives.
-func (g *globals) driver(ctx context.Context, run string, o dag.RunOptions, observe func(dag.Event)) (*dag.Driver, *queue.Queue, error) {
+// owner of what the queue grants: its lock says whether that still lives. Until the
+// caller calls letGo, gc spares what the run brings in.
+func (g *globals) driver(ctx context.Context, run string, o dag.RunOptions, observe func(dag.Event)) (_ *dag.Driver, _ *queue.Queue, err error) {
 	db, err := g.database(ctx)
 	if err != nil {
 		return nil, nil, err
@@ -163,9 +214,14 @@ func (g *globals) driver(ctx context.Context, run string, o dag.RunOptions, obse
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := store.Hold(); err != nil { // gc spares what this run brings in from now on
+	if err := g.hold(); err != nil {
 		return nil, nil, err
 	}
+	defer func() {
+		if err != nil {
+			g.letGo()
+		}
+	}()
 	backend, err := g.trustingBackend(ctx, o.Backend, o.Trust)
 	if err != nil {
 		return nil, nil, err

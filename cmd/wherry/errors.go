@@ -99,6 +99,10 @@ func (g *globals) report(err error) int {
 	if errors.Is(err, errInterrupted) && !is[*interruptedError](err) && !is[*experimentError](err) {
 		err = errInterrupted // whatever it broke off
 	}
+	if g.log != nil {
+		g.logError(err, code)
+		return code
+	}
 	out := g.words()
 	fmt.Fprintf(out, "wherry: %v\n", err)
 	if e, ok := errors.AsType[*source.Error](err); ok {
@@ -110,6 +114,20 @@ func (g *globals) report(err error) int {
 		fmt.Fprintf(out, "try: %s\n", next)
 	}
 	return code
+}
+
+// logError is report's in a log.
+func (g *globals) logError(err error, code int) {
+	var more []any
+	if e, ok := errors.AsType[*source.Error](err); ok {
+		if excerpt := e.Excerpt(100); excerpt != "" {
+			more = append(more, "at", excerpt)
+		}
+	}
+	if next := nextStep(err, code); next != "" {
+		more = append(more, "try", next)
+	}
+	g.log.Error(err.Error(), more...)
 }
 
 // nextStep is what to do about an error: its own hint, or what helps in general.

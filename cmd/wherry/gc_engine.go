@@ -63,7 +63,15 @@ func (c *garbage) judge(h runner.Holding, since time.Time) (why, stays string) {
 	case runner.HoldingVolume:
 		return c.judgeVolume(h)
 	case runner.HoldingCache:
-		if over := c.limits.maxSize >= 0 && h.Bytes > c.limits.maxSize; (c.limits.all || over) && !h.Busy {
+		over := h.Own && c.limits.maxSize >= 0 && h.Bytes > c.limits.maxSize
+		switch {
+		case h.Busy || !c.limits.all && !over:
+			if !h.Own {
+				return "", "an earlier version of wherry used it, in all homes; --all removes it"
+			}
+		case !h.Own:
+			return "an earlier version of wherry used it", ""
+		default:
 			return "it only saves downloads", ""
 		}
 		return "", ""

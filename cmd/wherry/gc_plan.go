@@ -109,6 +109,9 @@ func (c *garbage) plan(ctx context.Context, engine bool) (*gcPlan, error) {
 	if err := c.planFolders(ctx, p); err != nil {
 		return nil, err
 	}
+	if err := c.planBundles(ctx, p); err != nil {
+		return nil, err
+	}
 	parts, err := c.store.Garbage(ctx, func(digest string) bool { return digests[digest] })
 	if err != nil {
 		return nil, err

@@ -45,7 +45,11 @@ func (g *globals) getExperiments(ctx context.Context, db *sqlite.DB, f getFlags)
 		switch {
 		case interrupted:
 			state += " (interrupted)"
-			g.note(fmt.Sprintf("note: wherry resume %s goes on with the interrupted experiment %s", r.ID, r.Name))
+			id := r.ID
+			if run := r.Run(); run != "" {
+				id = run
+			}
+			g.note(fmt.Sprintf("note: wherry resume %s goes on with the interrupted experiment %s", id, r.Name))
 		case !r.State.Ended():
 			until = time.Now()
 		}
@@ -59,10 +63,11 @@ func (g *globals) getExperiments(ctx context.Context, db *sqlite.DB, f getFlags)
 }
 
 func (g *globals) getTrials(ctx context.Context, db *sqlite.DB, id string, f getFlags) error {
-	e, trials, _, err := db.LoadExperiment(ctx, id, false)
+	e, trials, observed, err := db.LoadExperiment(ctx, id, false)
 	if err != nil {
 		return err
 	}
+	tuner.Replay(e, trials, observed) // of those that run
 	if f.state != "" {
 		trials = slices.DeleteFunc(trials, func(t *tuner.Trial) bool { return !strings.EqualFold(string(t.State), f.state) })
 	}
@@ -108,10 +113,11 @@ func (g *globals) describeExperiment(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
-	e, trials, _, err := db.LoadExperiment(ctx, id, false)
+	e, trials, observed, err := db.LoadExperiment(ctx, id, false)
 	if err != nil {
 		return err
 	}
+	tuner.Replay(e, trials, observed) // of those that run
 	if g.structured() {
 		return g.printDocument(map[string]any{"experiment": newExperimentDocument(e, trials)})
 	}

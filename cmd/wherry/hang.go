@@ -132,8 +132,8 @@ func (l *runLock) beat() {
 // own, because closing any descriptor of it gives it back.
 func (g *globals) ownerPath(run string) string { return filepath.Join(g.Home, "runs", run, "owner") }
 
-func (g *globals) claimOwner(run string) (*os.File, error) {
-	f, err := os.OpenFile(g.ownerPath(run), os.O_RDWR|os.O_CREATE, 0o644)
+func claimOwner(path string) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644)
 	if err != nil {
 		return nil, err
 	}
@@ -145,14 +145,18 @@ func (g *globals) claimOwner(run string) (*os.File, error) {
 	}
 	if err != nil {
 		f.Close()
-		return nil, fmt.Errorf("lock run %s: %w", run, err)
+		return nil, err
 	}
 	return f, nil
 }
 
 // holderPID is the process that holds the run's lock; 0: nobody does.
-func (g *globals) holderPID(run string) (int, error) {
-	f, err := os.Open(g.ownerPath(run))
+func (g *globals) holderPID(run string) (int, error) { return ownerOf(g.ownerPath(run)) }
+
+// ownerOf is the process that holds the POSIX lock of a file; 0: nobody does. It must
+// not be asked of a file that this process holds: that would give the lock back.
+func ownerOf(path string) (int, error) {
+	f, err := os.Open(path)
 	if err != nil {
 		return 0, err
 	}

@@ -25,7 +25,10 @@ func newID() string {
 
 // runLock is the lock of the one process that drives a run. The kernel drops it
 // with its holder. The time of its file is that of the holder's last beat.
-type runLock struct{ file, owner *os.File }
+type runLock struct {
+	file, owner *os.File
+	release     func() // tells this process
+}
 
 func (g *globals) lockPath(run string) string {
 	return filepath.Join(g.Home, "runs", run, "lock")
@@ -34,6 +37,40 @@ func (g *globals) lockPath(run string) string {
 // lockRun takes the lock of a run, in place of a driver that is dead or hangs; an
 // *ownedError says who else has it.
 func (g *globals) lockRun(ctx context.Context, run string) (*runLock, error) {
+	release, free := g.own(run)
+	if !free { // no part of this process ends another
+		return nil, g.owned(run)
+	}
+	l, err := g.takeRun(ctx, run)
+	if err != nil {
+		release()
+		return nil, err
+	}
+	l.release = release
+	return l, nil
+}
+
+// own notes that this process takes the lock of a run, unless it has it. It never
+// looks at the owner file of its own runs: see claimOwner.
+func (g *globals) own(run string) (release func(), free bool) {
+	o := g.shared()
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.owned[run] {
+		return nil, false
+	}
+	if o.owned == nil {
+		o.owned = map[string]bool{}
+	}
+	o.owned[run] = true
+	return func() {
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		delete(o.owned, run)
+	}, true
+}
+
+func (g *globals) takeRun(ctx context.Context, run string) (*runLock, error) {
 	path := g.lockPath(run)
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return nil, err
@@ -59,9 +96,9 @@ func (g *globals) lockRun(ctx context.Context, run string) (*runLock, error) {
 	_ = f.Truncate(0)
 	_, _ = f.WriteAt([]byte(fmt.Sprintln(os.Getpid())), 0)
 	l.beat() // before anybody can see whose the lock is
-	if l.owner, err = g.claimOwner(run); err != nil {
+	if l.owner, err = claimOwner(g.ownerPath(run)); err != nil {
 		f.Close()
-		return nil, err
+		return nil, fmt.Errorf("lock run %s: %w", run, err)
 	}
 	return l, nil
 }
@@ -81,14 +118,29 @@ func flock(f *os.File) error {
 }
 
 // Close gives the lock back.
-func (l *runLock) Close() error { return errors.Join(l.owner.Close(), l.file.Close()) }
+func (l *runLock) Close() error {
+	err := errors.Join(l.owner.Close(), l.file.Close())
+	l.release()
+	return err
+}
 
 // driven reports whether a process drives the run.
-func (g *globals) driven(run string) bool {
-	f, err := os.Open(g.lockPath(run))
+func (g *globals) driven(run string) bool { return isHeld(g.lockPath(run)) }
+
+// isHeld reports whether somebody holds the lock of a file.
+func isHeld(path string) bool {
+	f, err := os.Open(path)
 	if err != nil {
 		return false
 	}
 	defer f.Close()
 	return unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB) != nil
+}
+
+// owns reports whether this process drives the run.
+func (g *globals) owns(run string) bool {
+	o := g.shared()
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.owned[run]
 }

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -24,6 +26,7 @@ import (
 type progress struct {
 	g       *globals
 	tree    *screen.Screen // nil: lines
+	log     *slog.Logger   // nil: lines are for people
 	mu      sync.Mutex
 	running map[*dag.Execution]time.Time // since when
 	last    time.Time                    // when something was printed
@@ -45,12 +48,20 @@ type progress struct {
 
 func newProgress(g *globals) *progress {
 	p := &progress{
-		g: g, out: g.Err, home: g.Home, color: g.colors(g.Err), quiet: g.Quiet, verbose: g.Verbose,
+		g: g, log: g.log, out: g.Err, home: g.Home, color: g.colors(g.Err), quiet: g.Quiet, verbose: g.Verbose,
 		start: time.Now(), last: time.Now(), states: map[*dag.Execution]string{}, known: map[string]bool{}, running: map[*dag.Execution]time.Time{}, stop: make(chan struct{}),
 	}
-	if f := g.terminal(g.Err); f != nil && !g.Quiet {
+	if f := g.terminal(g.Err); f != nil && !g.Quiet && g.log == nil {
 		p.tree = screen.New(f, p.color, screen.Reflows(g.Getenv))
 		p.out = p.tree
+	}
+	return p
+}
+
+// of says which run it is of, where that is logged.
+func (p *progress) of(run string) *progress {
+	if p.log != nil {
+		p.log = p.log.With("run", run)
 	}
 	return p
 }
@@ -82,7 +93,7 @@ func (p *progress) goOn(run *dag.Run, executions []*dag.Execution) {
 // await shows from now on what is awaited, until close. The logs are those of the
 // backend that the run is on.
 func (p *progress) await(logs screen.Logs) {
-	if p.quiet {
+	if p.quiet || p.log != nil { // a log says what happens, not that nothing does
 		return
 	}
 	if p.tree != nil {
@@ -254,9 +265,16 @@ func (p *progress) execution(x *dag.Execution) {
 	}
 }
 
+// levels are how bad a line in this color is.
+var levels = map[string]slog.Level{red: slog.LevelError}
+
 // line prints one event with the seconds since the start and how far the run is.
 func (p *progress) line(mark, color, text string) {
 	p.last = time.Now()
+	if p.log != nil {
+		p.log.Log(context.Background(), levels[color], text)
+		return
+	}
 	if p.color && color != "" {
 		mark, text = "\x1b["+color+"m"+mark, text+"\x1b[0m"
 	}
@@ -276,6 +294,12 @@ func (p *progress) tail(x *dag.Execution) {
 	}
 	lines, err := logfile.Tail(filepath.Join(p.home, x.Attempts[len(x.Attempts)-1].Log), tailLines)
 	if err != nil || len(lines) == 0 {
+		return
+	}
+	if p.log != nil {
+		for _, l := range lines {
+			p.log.Info(printable(l.Text), "log", x.Path)
+		}
 		return
 	}
 	fmt.Fprintf(p.out, "  last lines of %s:\n", x.Path)

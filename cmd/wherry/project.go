@@ -37,6 +37,7 @@ type project struct {
 	TrustNode  yaml.Node   `yaml:"trust"`
 
 	Trials map[string]yaml.Node `yaml:"trials"` // what trials run, by the experiment's name
+	Watch  watchEntries         `yaml:"watch"`  // what wherry up keeps running with each save
 
 	SecretSources    map[string]givenSource `yaml:"secrets"`
 	ConfigMapSources map[string]givenSource `yaml:"configMaps"`
@@ -76,7 +77,7 @@ func (r *requirements) UnmarshalSource(d *source.Decoder, n *yaml.Node) error {
 }
 
 // laterFields are those that DESIGN names and later versions bring.
-var laterFields = []string{"quotas", "schedules", "watch", "backends", "notify"}
+var laterFields = []string{"quotas", "schedules", "backends", "notify"}
 
 // findProject reads the wherry.yaml of dir or of the nearest folder above it.
 // Where there is none, the project is empty.
@@ -166,7 +167,7 @@ func refuseLater(f *source.File, doc *yaml.Node) error {
 	for i := 0; i+1 < len(doc.Content); i += 2 {
 		if key := doc.Content[i]; slices.Contains(laterFields, key.Value) {
 			return f.Errorf(source.PosOf(key), "%q is not supported yet", key.Value).
-				WithMend("take it out; this version reads images, build, mounts, env, secrets, configMaps, params, trials and trust")
+				WithMend("take it out; this version reads images, build, mounts, env, secrets, configMaps, params, trials, trust and watch")
 		}
 	}
 	return nil
@@ -209,6 +210,9 @@ func (p *project) complete(f *source.File) error {
 		return err
 	}
 	if p.ConfigMaps, err = refs(f, base, "configMaps", p.ConfigMapSources); err != nil {
+		return err
+	}
+	if err = p.completeWatches(f, base); err != nil {
 		return err
 	}
 	return p.checkAliases(f)

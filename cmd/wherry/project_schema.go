@@ -74,6 +74,44 @@ const projectSchema = `{
       "description": "Values of the pipeline's parameters; -p wins over them.",
       "type": "object"
     },
+    "watch": {
+      "description": "What wherry up runs again with each save, as wherry run FILE --watch: files, or what flags say of them.",
+      "type": "array",
+      "items": {
+        "oneOf": [
+          {"type": "string", "minLength": 1},
+          {
+            "type": "object",
+            "required": ["file"],
+            "additionalProperties": false,
+            "properties": {
+              "file": {"description": "Pipeline file.", "type": "string", "minLength": 1},
+              "name": {"description": "Name of the runs; needed where a file is watched twice.", "type": "string"},
+              "params": {"description": "Values of the pipeline's parameters.", "type": "object"},
+              "paramsFile": {"description": "YAML or JSON file with parameters.", "type": "string"},
+              "mounts": {
+                "description": "SOURCE:TARGET or SOURCE:TARGET:ro, in place of those of the project with the same target.",
+                "type": "array",
+                "items": {"type": "string", "pattern": "^[^:]+:/[^:]+(:[a-z,]+)?$"}
+              },
+              "backend": {"enum": ["docker", "process"]},
+              "platform": {"description": "OS/ARCH of the images.", "type": "string"},
+              "network": {"description": "The steps' network.", "enum": ["on", "none"]},
+              "maxParallel": {"description": "Steps at once; 0: as many as fit.", "type": "integer", "minimum": 0},
+              "cache": {"description": "Use the cache, whatever the file says.", "type": "boolean"},
+              "noCache": {
+                "description": "Run every step, or these tasks, cached or not.",
+                "type": ["boolean", "array", "string"],
+                "items": {"type": "string"}
+              },
+              "noLayers": {"description": "Run commands as they are written.", "type": "boolean"},
+              "pipeline": {"description": "Name of the pipeline in a .py file.", "type": "string"},
+              "component": {"description": "Name of a component in a .py file.", "type": "string"}
+            }
+          }
+        ]
+      }
+    },
     "trust": {
       "description": "PEM file with the certificate authorities that steps and image builds trust beside their own.",
       "type": "string"

@@ -127,6 +127,18 @@ func TestProjectErrors(t *testing.T) {
 		{"two mounts", "mounts: [.:/a, .:/a/]", "1:16", "two at /a", ""},
 		{"mount is a mapping", "mounts: [{source: .}]", "1:10", "a mount is text", ""},
 		{"live without ro", "mounts: ['.:/a:live']", "1:10", "live goes with ro", "write :ro,live"},
+		{"watch is text", "watch: a.yaml", "1:8", "must be a list", ""},
+		{"unknown in watch", "watch: [a.yaml, {file: b.yaml, param: {}}]", "1:32", `unknown field "param"`, `"params"`},
+		{"watch without a file", "watch: [{params: {}}]", "1:9", "needs the file", "file: pipeline.yaml"},
+		{"watch of nothing", "watch: [~]", "1:9", "needs the file", ""},
+		{"watched twice", "watch: [a.yaml, ./a.yaml]", "1:17", "a.yaml is named twice", "name: other"},
+		{"backend", "watch: [{file: a.yaml, backend: doker}]", "1:33", `unknown backend "doker"`, "docker or process"},
+		{"network", "watch: [{file: a.yaml, network: off}]", "1:33", `unknown network mode "off"`, "none"},
+		{"parallel", "watch: [{file: a.yaml, maxParallel: -1}]", "1:37", "must be 0 or more", ""},
+		{"name", "watch: [{file: a.yaml, name: a/b}]", "1:30", `name "a/b" has a slash`, ""},
+		{"both caches", "watch: [{file: a.yaml, cache: true, noCache: true}]", "1:46", "exclude each other", ""},
+		{"pipeline of no .py", "watch: [{file: a.yaml, pipeline: p}]", "1:9", "chooses from a .py file", ""},
+		{"mount in watch", "watch: [{file: a.yaml, mounts: [{}]}]", "1:33", "a mount is text", ""},
 		{"circle", "images: {a: b, b: a}", "1:9", `"a" stands for itself`, ""},
 		{"trust", "trust: opt.txt", "1:8", "no certificate", ""},
 		{"no trust", "trust: none.pem", "1:8", "no such file", ""},
@@ -186,22 +198,32 @@ func TestProjectSchema(t *testing.T) {
 	type object struct {
 		Properties map[string]struct {
 			Additional json.RawMessage `json:"additionalProperties"`
+			Items      json.RawMessage `json:"items"`
 		} `json:"properties"`
 	}
-	var schema, build object
+	var schema, build, watch object
 	if err := json.Unmarshal([]byte(projectSchema), &schema); err != nil {
 		t.Fatal(err)
 	}
 	if err := json.Unmarshal(schema.Properties["build"].Additional, &build); err != nil {
 		t.Fatal(err)
 	}
+	var items struct {
+		OneOf []json.RawMessage `json:"oneOf"`
+	}
+	if err := json.Unmarshal(schema.Properties["watch"].Items, &items); err != nil || len(items.OneOf) != 2 {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(items.OneOf[1], &watch); err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range []struct {
 		object object
 		of     any
-	}{{schema, project{}}, {build, buildSpec{}}} {
+	}{{schema, project{}}, {build, buildSpec{}}, {watch, watchEntry{}}} {
 		var fields, known []string
 		for i := range reflect.TypeOf(c.of).NumField() {
-			if tag := reflect.TypeOf(c.of).Field(i).Tag.Get("yaml"); tag != "-" && !strings.HasPrefix(tag, ",") {
+			if tag := reflect.TypeOf(c.of).Field(i).Tag.Get("yaml"); tag != "" && tag != "-" && !strings.HasPrefix(tag, ",") {
 				fields = append(fields, tag)
 			}
 		}

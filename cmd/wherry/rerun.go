@@ -121,7 +121,7 @@ func (g *globals) prepareRerun(ctx context.Context, f rerunFlags) (*job, error) 
 func optionsAgain(base *dag.Run, f rerunFlags) dag.RunOptions {
 	o := base.Options
 	o.Experiment = "" // of a trial: it is none of them
-	o.NoCache, o.From, o.Only, o.Base = nil, nil, "", ""
+	o.NoCache, o.From, o.Only, o.Base, o.Watch = nil, nil, "", "", ""
 	if mode := f.cache.mode(); mode != dag.CacheFormat || o.Cache == dag.CacheOff {
 		o.Cache = mode
 	}

@@ -48,17 +48,29 @@ func (g *globals) resume(ctx context.Context, ref string) error {
 	if run.State.Ended() {
 		return g.printResult(run, executions, p)
 	}
-	lock, err := g.lockRun(ctx, run.ID)
+	driver, lock, err := g.takeUp(ctx, run, executions, p)
 	if err != nil {
 		return err
 	}
 	defer lock.Close()
+	defer g.letGo()
+	return g.drive(ctx, driver, lock, run.ID, p)
+}
+
+// takeUp makes what goes on with a run that has lost its driver. The caller drives it,
+// and then closes the lock and lets go.
+func (g *globals) takeUp(ctx context.Context, run *dag.Run, executions []*dag.Execution, p *progress) (*dag.Driver, *runLock, error) {
+	lock, err := g.lockRun(ctx, run.ID)
+	if err != nil {
+		return nil, nil, err
+	}
 	driver, _, err := g.driver(ctx, run.ID, run.Options, p.observe)
 	if err != nil {
-		return err
+		_ = lock.Close()
+		return nil, nil, err
 	}
 	p.goOn(run, executions)
-	return g.drive(ctx, driver, lock, run.ID, p)
+	return driver, lock, nil
 }
 
 // drive drives a run to its end and prints the result. The caller holds its lock.

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -31,9 +32,27 @@ type globals struct {
 	Home    string // WHERRY_HOME, absolute
 
 	tree   atomic.Pointer[screen.Screen] // that was on Err last: notes go above it
+	said   *sync.Map                     // notes that are not said again; nil: all are
+	log    *slog.Logger                  // in place of Err, where nobody looks on; nil: none
+	parent *globals                      // of a part of this process: what is opened is the parent's
 	opened opened
-	tuning sync.Mutex // held while a tuning step of a pipeline is prepared
-	said   *sync.Map  // notes that are not said again; nil: all are
+}
+
+// part returns globals of a part of this process, which says what there is to say in
+// a log and has no results of its own.
+func (g *globals) part(log *slog.Logger) *globals {
+	return &globals{
+		In: g.In, Out: io.Discard, Err: io.Discard, Kill: g.Kill, SharesTerminal: g.SharesTerminal, Getenv: g.Getenv,
+		Output: "text", Verbose: g.Verbose, Home: g.Home, said: &sync.Map{}, log: log, parent: g,
+	}
+}
+
+// shared is what all parts of this process have opened.
+func (g *globals) shared() *opened {
+	for g.parent != nil {
+		g = g.parent
+	}
+	return &g.opened
 }
 
 func newRootCmd(g *globals) *cobra.Command {
@@ -72,6 +91,7 @@ to IR YAML) and kind: Pipeline with a workflowSpec. No cluster, no account.`,
 		newRunCmd(g), newTuneCmd(g), newSuggestCmd(g), newReportCmd(g), newResumeCmd(g), newRerunCmd(g), newGetCmd(g), newDescribeCmd(g), newLogsCmd(g),
 		newCancelCmd(g), newExplainCmd(g), newDiffCmd(g), newDebugCmd(g), newLineageCmd(g), newDoctorCmd(g), newGCCmd(g),
 		newDeleteCmd(g), newInitCmd(g), newBundleCmd(g), newVersionCmd(g),
+		newUpCmd(g), newDownCmd(g), newStatusCmd(g),
 	)
 	for _, c := range cmd.Commands() {
 		c.Args = usageArgs(c.Args)

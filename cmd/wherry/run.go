@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -42,6 +43,11 @@ type runFlags struct {
 	detach      bool
 	watch       bool
 	reads       func(files []string) // told what a .py file is made of; may be nil
+
+	// Of a watch in wherry.yaml alone.
+	watchKey string         // see dag.RunOptions.Watch
+	base     string         // folder that relative paths are seen from; empty: the current one
+	values   map[string]any // as params, typed
 }
 
 func newRunCmd(g *globals) *cobra.Command {
@@ -143,6 +149,7 @@ func (g *globals) startRun(ctx context.Context, job *job, detach bool) error {
 		return err
 	}
 	defer lock.Close()
+	defer g.letGo()
 	if detach {
 		return g.detach(job.run.ID, lock)
 	}
@@ -150,31 +157,41 @@ func (g *globals) startRun(ctx context.Context, job *job, detach bool) error {
 }
 
 // begin checks a prepared run against what is there to run it, snapshots its sources
-// and stores it. The caller drives it, and then closes its lock.
+// and stores it. The caller drives it, and then closes its lock and lets go.
 func (g *globals) begin(ctx context.Context, job *job, p *progress) (*dag.Driver, *runLock, error) {
-	run := job.run
-	driver, q, err := g.driver(ctx, run.ID, run.Options, p.observe)
+	driver, q, err := g.driver(ctx, job.run.ID, job.run.Options, p.observe)
 	if err != nil {
 		return nil, nil, err
 	}
+	lock, err := g.store(ctx, job, driver, q)
+	if err != nil {
+		g.letGo()
+		return nil, nil, err
+	}
+	return driver, lock, nil
+}
+
+// store checks and stores a run that driver will drive, and takes its lock.
+func (g *globals) store(ctx context.Context, job *job, driver *dag.Driver, q *queue.Queue) (*runLock, error) {
+	run := job.run
 	if !driver.Backend.Features().Isolation { // no /s3/… of its own
 		run.Options.Imports = filepath.Join(g.Home, "runs", run.ID, "imports")
 	}
 	if err := checkSizes(job, q); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	if err := dag.CheckGiven(run); err != nil {
-		return nil, nil, &usageError{msg: err.Error(), mend: hintText(err)}
+		return nil, &usageError{msg: err.Error(), mend: hintText(err)}
 	}
 	noteMayNeed(run)
 	if !driver.Backend.Features().Isolation { // the path of containers can't be had
 		run.Options.Workspace = filepath.Join(g.Home, "runs", run.ID, "workspace")
 	}
 	if err := checkBackend(job, driver.Backend, g.Home); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	if err := g.snapshot(ctx, run); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	for _, n := range run.Pipeline.Notes {
 		g.note("note: " + strings.ReplaceAll(strings.TrimSpace(n), "\n", "\n      "))
@@ -184,16 +201,16 @@ func (g *globals) begin(ctx context.Context, job *job, p *progress) (*dag.Driver
 	}
 	g.nameInterrupted(ctx)
 	if err := reclaim(ctx, driver.Backend, q); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	lock, err := g.lockRun(ctx, run.ID)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	if err := driver.Store.CreateRun(ctx, run); err != nil {
-		return nil, nil, errors.Join(err, lock.Close())
+		return nil, errors.Join(err, lock.Close())
 	}
-	return driver, lock, nil
+	return lock, nil
 }
 
 // job is a run that was prepared and not yet stored.
@@ -265,7 +282,7 @@ func checkRunName(name string) error {
 
 // runOptions merges wherry.yaml and flags; flags win.
 func runOptions(f runFlags, proj *project) (dag.RunOptions, []string, error) {
-	o := dag.RunOptions{Backend: f.backend, MaxParallel: f.maxParallel, Platform: f.platform, Trust: proj.Trust, NoLayers: f.noLayers, Cache: f.cache.mode()}
+	o := dag.RunOptions{Backend: f.backend, MaxParallel: f.maxParallel, Platform: f.platform, Trust: proj.Trust, NoLayers: f.noLayers, Cache: f.cache.mode(), Watch: f.watchKey}
 	switch f.network {
 	case "on":
 	case "none":
@@ -277,12 +294,12 @@ func runOptions(f runFlags, proj *project) (dag.RunOptions, []string, error) {
 		return o, nil, &usageError{msg: "--max-parallel must be 0 or more"}
 	}
 	mounts := slices.Clone(proj.Mounts)
-	cwd, err := os.Getwd()
+	base, err := filepath.Abs(f.base)
 	if err != nil {
 		return o, nil, err
 	}
 	for _, text := range f.mounts {
-		m, err := parseMount(cwd, text)
+		m, err := parseMount(base, text)
 		if err != nil {
 			return o, nil, fmt.Errorf("-v %w", err)
 		}
@@ -332,7 +349,8 @@ func aliases(p *dag.Pipeline, proj *project) map[string]dag.Alias {
 	return out
 }
 
-// bindParameters merges parameters: flags over --params over wherry.yaml.
+// bindParameters merges parameters: flags, or those of a watch, over --params over
+// wherry.yaml.
 func bindParameters(p *dag.Pipeline, f runFlags, proj *project) (map[string]any, error) {
 	values := map[string]any{}
 	for k, v := range proj.Params {
@@ -358,6 +376,7 @@ func bindParameters(p *dag.Pipeline, f runFlags, proj *project) (map[string]any,
 			values[k] = v
 		}
 	}
+	maps.Copy(values, f.values)
 	text := map[string]string{}
 	for _, p := range f.params {
 		name, value, ok := strings.Cut(p, "=")
@@ -367,15 +386,15 @@ func bindParameters(p *dag.Pipeline, f runFlags, proj *project) (map[string]any,
 		text[name] = value
 		delete(values, name)
 	}
-	if err := giveArtifacts(p, text, values); err != nil {
+	if err := giveArtifacts(p, f.base, text, values); err != nil {
 		return nil, err
 	}
 	return p.Bind(text, values)
 }
 
-// giveArtifacts binds the pipeline's input artifacts. Paths on the command line
-// are relative to the current directory, as everything there.
-func giveArtifacts(p *dag.Pipeline, text map[string]string, values map[string]any) error {
+// giveArtifacts binds the pipeline's input artifacts. Relative paths are seen from
+// base; empty: from the current folder, as everything on the command line.
+func giveArtifacts(p *dag.Pipeline, base string, text map[string]string, values map[string]any) error {
 	given := map[string]string{}
 	for name := range p.Components[p.Root].Inputs.Artifacts {
 		uri, ok := text[name]
@@ -388,7 +407,7 @@ func giveArtifacts(p *dag.Pipeline, text map[string]string, values map[string]an
 			continue
 		}
 		if uri != "" && !strings.Contains(uri, "://") {
-			path, err := filepath.Abs(uri)
+			path, err := filepath.Abs(relativeTo(base, uri))
 			if err != nil {
 				return err
 			}
@@ -499,6 +518,9 @@ func reclaim(ctx context.Context, b runner.Backend, q *queue.Queue) error {
 
 // nameInterrupted tells of runs that have lost their driver.
 func (g *globals) nameInterrupted(ctx context.Context) {
+	if g.parent != nil || g.isUp() {
+		return // wherry up goes on with them
+	}
 	db, err := g.database(ctx)
 	if err != nil {
 		return
@@ -564,7 +586,7 @@ func (g *globals) diedEarly(id, log string) error {
 	if err != nil {
 		return err
 	}
-	if run.State.Ended() {
+	if run.State.Ended() || g.driven(id) { // by another one, that was faster
 		fmt.Fprintln(g.Out, id)
 		return nil
 	}

@@ -143,6 +143,7 @@ func (g *globals) tune(ctx context.Context, f tuneFlags, changed func(string) bo
 	if err != nil {
 		return err
 	}
+	defer g.letGo()
 	job.run.Options = e.Trial.Options
 	if err := checkSizes(job, q); err != nil {
 		return err

@@ -171,6 +171,11 @@ func scalarIs(n *yaml.Node, name, value string) bool {
 // pipelineTrial has trials run a pipeline, whose parameters have the names of the
 // experiment's.
 func (g *globals) pipelineTrial(ctx context.Context, e *tuner.Experiment, j *job, f tuneFlags, path string, mounted []string) error {
+	switch e.Collector.Kind {
+	case tuner.File, tuner.TensorFlowEvent, tuner.Prometheus:
+		return &usageError{msg: fmt.Sprintf("the collector %s reads from the container of a job, and a trial is the pipeline %s", e.Collector.Kind, path),
+			mend: "leave metricsCollectorSpec out: what steps print, output parameters and Metrics artifacts are read"}
+	}
 	run := f.run
 	run.file = path
 	l, err := g.loadAny(ctx, run, mounted)

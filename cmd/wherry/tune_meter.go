@@ -2,6 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"net"
 	"slices"
 	"strings"
 	"sync"
@@ -20,8 +23,10 @@ type meter struct {
 	observe   func(tuner.Observed)
 
 	mu      sync.Mutex // of the collector's sink, and of these
+	scraped string     // stream of what is scraped
 	counts  map[string]int64
 	attempt map[string]int
+	readers map[string]*metricsFiles // by task
 }
 
 func newMeter(e *tuner.Experiment, observe func(tuner.Observed)) (*meter, error) {
@@ -37,8 +42,26 @@ func (m *meter) sink(batch []metrics.Observation) {
 	defer m.mu.Unlock()
 	stream := batch[0].Source
 	o := tuner.Observed{Stream: stream, Attempt: m.attempt[stream], First: m.counts[stream], List: slices.Clone(batch)}
+	if stream == "" && m.scraped != "" {
+		o.Stream, o.Attempt, o.First = m.scraped, m.attempt[m.scraped], -1
+	}
 	m.counts[stream] += int64(len(batch))
 	m.observe(o)
+}
+
+// begin has a stream counted from its beginning.
+func (m *meter) begin(stream string, attempt int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.attempt[stream], m.counts[stream] = attempt, 0
+}
+
+// scrape gives what has no source of its own the name of a stream, which goes on where
+// it is on record.
+func (m *meter) scrape(stream string, attempt int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.scraped, m.attempt[stream] = stream, attempt
 }
 
 func (m *meter) text(stream string) (*metrics.Text, error) {
@@ -46,13 +69,44 @@ func (m *meter) text(stream string) (*metrics.Text, error) {
 	return metrics.NewText(m.collector, metrics.TextOptions{Filters: c.Filters, Colon: c.Kind == tuner.Outputs, Source: stream})
 }
 
-// wants reports whether the log of a task may hold metrics.
+// wants reports whether a task may say something of metrics.
 func (m *meter) wants(x *dag.Execution) bool {
 	switch m.e.Collector.Kind {
-	case tuner.StdOut, tuner.Outputs, tuner.Custom:
-		return m.e.Trial.Primary == "" || m.e.Trial.Primary == x.Path
+	case tuner.Push, tuner.NoCollector:
+		return false
 	}
-	return false
+	return x.Kind.Runs() && (m.e.Trial.Primary == "" || m.e.Trial.Primary == x.Path)
+}
+
+// inFiles reports whether metrics lie in files; else they are in logs.
+func (m *meter) inFiles() bool {
+	return m.e.Collector.Kind == tuner.File || m.e.Collector.Kind == tuner.TensorFlowEvent
+}
+
+// missing says what came in place of the objective's metric; empty where that did.
+func (m *meter) missing() string {
+	err := m.collector.Err()
+	if err == nil {
+		return ""
+	}
+	switch m.e.Collector.Kind {
+	case tuner.NoCollector, tuner.Push:
+		return fmt.Sprintf("nobody reported %s: with the collector %s nothing that the trial writes is read (StdOut and File do that)",
+			m.e.Objectives[0].Metric, m.e.Collector.Kind)
+	}
+	hint := hintText(err)
+	if e, ok := errors.AsType[*metrics.UnavailableError](err); ok && len(e.Seen) == 0 && !e.Colon {
+		switch c := m.e.Collector; {
+		case m.inFiles():
+			hint = "let the primary container write it to " + c.Path
+		case c.Kind == tuner.Prometheus:
+			hint = fmt.Sprintf("let the trial show it at port %d, %s, for more than %s", c.Port, c.Path, scrapeEvery)
+		}
+	}
+	if hint != "" {
+		return err.Error() + "; try: " + hint
+	}
+	return err.Error()
 }
 
 // streams are the streams of one attempt: each container's stdout and stderr is one.
@@ -76,9 +130,7 @@ func (s *streams) line(l runner.Line) {
 	if t == nil {
 		t, _ = s.m.text(name) // newMeter has seen that it can be made
 		s.texts[name] = t
-		s.m.mu.Lock()
-		s.m.attempt[name], s.m.counts[name] = s.attempt, 0
-		s.m.mu.Unlock()
+		s.m.begin(name, s.attempt)
 	}
 	t.Feed(l.Text, l.Time)
 	if !l.Partial {
@@ -137,11 +189,12 @@ func number(v any) (float64, bool) {
 	return 0, false
 }
 
-// follower reads the logs of a trial's steps while they run. What it misses is read
-// again in the end.
+// follower reads what a trial's steps write while they run. What it misses of their
+// logs and files is read again in the end.
 type follower struct {
 	backend runner.Backend
 	meter   *meter
+	last    map[string]float64 // of each metric, on record
 	note    func(string)
 
 	mu      sync.Mutex
@@ -156,7 +209,7 @@ func (f *follower) event(e dag.Event) {
 	if e.Note != "" && !e.Detail && f.note != nil {
 		f.note(e.Note)
 	}
-	if x == nil || x.State != dag.Running || len(x.Attempts) == 0 || !x.Kind.Runs() || !f.meter.wants(x) {
+	if x == nil || x.State != dag.Running || len(x.Attempts) == 0 || !f.meter.wants(x) {
 		return
 	}
 	a := x.Attempts[len(x.Attempts)-1]
@@ -173,9 +226,42 @@ func (f *follower) event(e dag.Event) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	f.pods[a.Pod] = cancel
-	s := f.meter.streams(x, a)
+	f.wait.Go(f.reader(ctx, x, a))
+}
+
+// reader is what follows an attempt.
+func (f *follower) reader(ctx context.Context, x *dag.Execution, a *dag.Attempt) func() {
 	pod := a.Pod
-	f.wait.Go(func() { f.follow(ctx, pod, s) })
+	switch {
+	case f.meter.inFiles():
+		peeker, ok := f.backend.(runner.Peeker)
+		if !ok {
+			return func() {} // they are read in the end
+		}
+		files := f.meter.files(x.Path, int(a.Number))
+		return func() { files.follow(ctx, peeker, pod) }
+	case f.meter.e.Collector.Kind == tuner.Prometheus:
+		c := f.meter.e.Collector
+		f.meter.scrape(fmt.Sprintf("%s:%d%s", x.Path, c.Port, c.Path), int(a.Number))
+		return func() { f.scrape(ctx, pod) }
+	}
+	s := f.meter.streams(x, a)
+	return func() { f.follow(ctx, pod, s) }
+}
+
+// scrapeEvery is the time between two looks at a page. What a trial shows for less
+// than that before it ends is lost: it should stay for a moment.
+const scrapeEvery = 500 * time.Millisecond
+
+func (f *follower) scrape(ctx context.Context, pod string) {
+	c := f.meter.e.Collector
+	err := metrics.Scrape(ctx, f.meter.collector, metrics.ScrapeOptions{
+		Dial: func(ctx context.Context, port int) (net.Conn, error) { return f.backend.Dial(ctx, pod, port) },
+		Port: c.Port, Path: c.Path, Interval: scrapeEvery, Last: f.last,
+	})
+	if err != nil {
+		f.meter.collector.Problem("%v", err)
+	}
 }
 
 func (f *follower) follow(ctx context.Context, pod string, s *streams) {

@@ -105,7 +105,11 @@ func (p *tuneProgress) note(text string) {
 	known := p.told[text]
 	p.told[text] = true
 	p.mu.Unlock()
-	if !known && !p.g.Quiet {
+	switch {
+	case known || p.g.Quiet:
+	case p.g.log != nil:
+		p.g.log.Info(text)
+	default:
 		fmt.Fprintf(p.g.words(), "%8s %s\n", seconds(time.Since(p.start)), text)
 	}
 }
@@ -182,6 +186,10 @@ func (p *tuneProgress) say(mark string, t *tuner.Trial, text string) {
 	count := strconv.Itoa(p.done)
 	if p.e.MaxTrials > 0 {
 		count += "/" + strconv.Itoa(p.e.MaxTrials)
+	}
+	if p.g.log != nil {
+		p.g.log.Info(t.Name+": "+text, "trials", count)
+		return
 	}
 	fmt.Fprintf(p.g.words(), "%8s %s %s %s: %s\n", seconds(time.Since(p.start)), count, mark, t.Name, text)
 }

@@ -80,8 +80,6 @@ func withSearchEnd(ctx context.Context) (context.Context, context.CancelCauseFun
 // open returns the step's experiment, which it makes where there is none yet, and the
 // limit of its time that the arguments give.
 func (s stepTuner) open(ctx context.Context, x dag.Search) (*tuner.Experiment, []*tuner.Trial, time.Duration, error) {
-	s.g.tuning.Lock() // what is opened and read here is not made for several at once
-	defer s.g.tuning.Unlock()
 	db, err := s.g.database(ctx)
 	if err != nil {
 		return nil, nil, 0, err
@@ -147,6 +145,7 @@ func (s stepTuner) prepare(ctx context.Context, x dag.Search, asked *asked) (*tu
 	if err != nil {
 		return nil, err
 	}
+	defer s.g.letGo()
 	if err := checkSizes(j, q); err != nil {
 		return nil, err
 	}
@@ -182,12 +181,11 @@ func (s stepTuner) mount(ctx context.Context, o *dag.RunOptions, own []dag.Mount
 
 // drive drives the experiment, and says how it goes.
 func (s stepTuner) drive(ctx context.Context, x dag.Search, e *tuner.Experiment, trials []*tuner.Trial, lock *runLock) (*tuner.Experiment, []*tuner.Trial, error) {
-	s.g.tuning.Lock()
 	r, _, err := s.g.trialRunner(ctx, e.Trial.Options, e.ID)
-	s.g.tuning.Unlock()
 	if err != nil {
 		return nil, nil, err
 	}
+	defer s.g.letGo()
 	r.note = func(string) {}
 	p := &searchProgress{note: x.Note, best: tuner.Optimal(e, trials), trials: trials}
 	if len(trials) > 0 {

@@ -180,6 +180,7 @@ func (g *globals) goOnExperiment(ctx context.Context, id string, maxTrials int) 
 	if err != nil {
 		return err
 	}
+	defer g.letGo()
 	if grows {
 		e.MaxTrials = maxTrials
 	}

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -16,6 +18,7 @@ import (
 	"github.com/wherry-ml/wherry/runner/queue"
 	"github.com/wherry-ml/wherry/sqlite"
 	"github.com/wherry-ml/wherry/tuner"
+	"github.com/wherry-ml/wherry/tuner/katib"
 )
 
 // trialRunner runs trials as runs of their own, driven in this process.
@@ -27,7 +30,7 @@ type trialRunner struct {
 	note     func(string) // told what a trial waits for: an image that is built
 }
 
-// trialRunner opens what the trials of an experiment need.
+// trialRunner opens what the trials of an experiment need, until the caller calls letGo.
 func (g *globals) trialRunner(ctx context.Context, o dag.RunOptions, experiment string) (*trialRunner, *queue.Queue, error) {
 	db, err := g.database(ctx)
 	if err != nil {
@@ -39,6 +42,7 @@ func (g *globals) trialRunner(ctx context.Context, o dag.RunOptions, experiment 
 	}
 	capacity, err := driver.Backend.Capacity(ctx)
 	if err != nil {
+		g.letGo()
 		return nil, nil, err
 	}
 	return &trialRunner{g: g, db: db, driver: driver, capacity: capacity}, q, nil
@@ -61,7 +65,10 @@ func (r *trialRunner) Run(ctx context.Context, e *tuner.Experiment, t, parent *t
 	if err != nil {
 		return tuner.Outcome{}, err
 	}
-	f := &follower{backend: r.driver.Backend, meter: m, note: r.note}
+	f := &follower{backend: r.driver.Backend, meter: m, note: r.note, last: map[string]float64{}}
+	for _, known := range t.Summary {
+		f.last[known.Name] = known.Latest
+	}
 	driver := *r.driver
 	driver.Queue = queue.New(r.db, r.capacity, e.Trial.Options.Backend, t.Run, r.g.driven)
 	driver.Observe, driver.Beat = f.event, lock.beat
@@ -79,7 +86,7 @@ func (r *trialRunner) Run(ctx context.Context, e *tuner.Experiment, t, parent *t
 	if err != nil {
 		return tuner.Outcome{}, err
 	}
-	return r.outcome(ctx, e, run, executions, observe)
+	return r.outcome(ctx, e, m, run, executions)
 }
 
 // ensure makes the trial's run, unless an earlier process has.
@@ -100,6 +107,10 @@ func (r *trialRunner) ensure(ctx context.Context, e *tuner.Experiment, t, parent
 	return r.db.CreateRun(context.WithoutCancel(ctx), run)
 }
 
+// trialGrace is how long a trial that is stopped has between SIGTERM and SIGKILL,
+// where its template does not say: what it would still do is of no use.
+const trialGrace = time.Second
+
 // newTrialRun is the run of a trial.
 func newTrialRun(e *tuner.Experiment, t *tuner.Trial) (*dag.Run, error) {
 	values := maps.Clone(e.Trial.Fixed)
@@ -119,6 +130,7 @@ func newTrialRun(e *tuner.Experiment, t *tuner.Trial) (*dag.Run, error) {
 	}
 	o := e.Trial.Options
 	o.Experiment = e.ID
+	o.Grace = cmp.Or(e.Trial.Grace, trialGrace)
 	return &dag.Run{
 		ID: t.Run, Name: t.Name, Pipeline: e.Trial.Pipeline, Options: o, Parameters: bound, State: dag.Pending, Created: time.Now(),
 	}, nil
@@ -131,36 +143,37 @@ func (r *trialRunner) giveCheckpoint(ctx context.Context, e *tuner.Experiment, r
 		return fmt.Errorf("the checkpoint of trial %s: %w", parent.Name, err)
 	}
 	list := from.Outputs.Artifacts[e.Trial.Checkpoint]
-	if len(list) == 0 {
+	if len(list) == 0 || list[0].Digest == "" {
 		return nil // it left none: the trial starts from nothing
 	}
-	p := *run.Pipeline
-	p.Components = maps.Clone(p.Components)
-	root := *p.Components[p.Root]
-	p.Components[p.Root] = &root
-	run.Pipeline = &p
-	return p.GiveArtifacts(map[string]string{e.Trial.Checkpoint: list[0].URI})
+	data, err := json.Marshal(run.Pipeline) // a copy: other trials have the same
+	if err != nil {
+		return err
+	}
+	run.Pipeline = &dag.Pipeline{}
+	if err := json.Unmarshal(data, run.Pipeline); err != nil {
+		return err
+	}
+	return run.Pipeline.GiveArtifacts(map[string]string{e.Trial.Checkpoint: list[0].URI})
 }
 
-// outcome reads what a run that has ended says.
-func (r *trialRunner) outcome(ctx context.Context, e *tuner.Experiment, run *dag.Run, executions []*dag.Execution, observe func(tuner.Observed)) (tuner.Outcome, error) {
-	m, err := newMeter(e, observe)
-	if err != nil {
-		return tuner.Outcome{}, err
+// outcome reads what a run that has ended says: its logs once more and from the
+// beginning; of files what live has not seen of them.
+func (r *trialRunner) outcome(ctx context.Context, e *tuner.Experiment, live *meter, run *dag.Run, executions []*dag.Execution) (tuner.Outcome, error) {
+	m := live
+	if e.Collector.Kind == tuner.StdOut || e.Collector.Kind == tuner.Outputs {
+		var err error
+		if m, err = newMeter(e, live.observe); err != nil {
+			return tuner.Outcome{}, err
+		}
 	}
 	for _, x := range executions {
-		if err := r.readLog(ctx, m, x); err != nil {
+		if err := r.readRest(ctx, m, x); err != nil {
 			return tuner.Outcome{}, err
 		}
 	}
 	m.outputs(run, executions)
-	o := tuner.Outcome{Succeeded: run.State == dag.Succeeded, Error: run.Error}
-	if err := m.collector.Err(); err != nil {
-		o.Missing = err.Error()
-		if hint := hintText(err); hint != "" {
-			o.Missing += "; try: " + hint
-		}
-	}
+	o := tuner.Outcome{Succeeded: run.State == dag.Succeeded, Error: run.Error, Missing: m.missing()}
 	if !o.Succeeded {
 		o.Tail = r.tail(executions)
 		if o.Error == "" {
@@ -168,6 +181,28 @@ func (r *trialRunner) outcome(ctx context.Context, e *tuner.Experiment, run *dag
 		}
 	}
 	return o, nil
+}
+
+// readRest reads what an execution that has ended left.
+func (r *trialRunner) readRest(ctx context.Context, m *meter, x *dag.Execution) error {
+	switch {
+	case !m.wants(x) || m.e.Collector.Kind == tuner.Prometheus:
+		return nil
+	case !m.inFiles():
+		return r.readLog(ctx, m, x)
+	case x.State != dag.Succeeded:
+		return nil // nothing is kept of what did not end well
+	}
+	at := ""
+	for _, a := range x.Outputs.Artifacts[katib.MetricsOutput] {
+		if a.Digest != "" {
+			var err error
+			if at, err = r.driver.Artifacts.Path(a.Digest); err != nil {
+				return fmt.Errorf("the metrics of %s: %w", x.Path, err)
+			}
+		}
+	}
+	return m.files(x.Path, len(x.Attempts)).finish(at)
 }
 
 // readLog reads the log of an execution that has ended: of its last attempt, or of
@@ -184,7 +219,7 @@ func (r *trialRunner) readLog(ctx context.Context, m *meter, x *dag.Execution) e
 		}
 		attempts = source.Attempts
 	}
-	if !x.Kind.Runs() || len(attempts) == 0 || !m.wants(x) {
+	if len(attempts) == 0 {
 		return nil
 	}
 	a := attempts[len(attempts)-1]
@@ -197,6 +232,12 @@ func (r *trialRunner) readLog(ctx context.Context, m *meter, x *dag.Execution) e
 	return err
 }
 
+// How many lines of a failed step's log are looked at, and how many are shown.
+const (
+	tailRead  = 200
+	tailShown = 5
+)
+
 // tail is the end of the log of the step that failed.
 func (r *trialRunner) tail(executions []*dag.Execution) []string {
 	for _, x := range executions {
@@ -205,12 +246,17 @@ func (r *trialRunner) tail(executions []*dag.Execution) []string {
 		}
 		var out []string
 		if log := x.Attempts[len(x.Attempts)-1].Log; log != "" {
-			lines, _ := logfile.Tail(filepath.Join(r.g.Home, log), 5)
+			lines, _ := logfile.Tail(filepath.Join(r.g.Home, log), tailRead)
+			container, _, _ := strings.Cut(x.Attempts[len(x.Attempts)-1].Error, ": ") // of several, the one that failed
+			if slices.ContainsFunc(lines, func(l runner.Line) bool { return l.Container == container }) {
+				lines = slices.DeleteFunc(lines, func(l runner.Line) bool { return l.Container != container })
+			}
 			for _, l := range lines {
 				out = append(out, strings.TrimSpace(string(l.Text)))
 			}
 		}
-		return slices.DeleteFunc(out, func(s string) bool { return s == "" })
+		out = slices.DeleteFunc(out, func(s string) bool { return s == "" })
+		return out[max(0, len(out)-tailShown):]
 	}
 	return nil
 }

@@ -35,6 +35,8 @@ type watching struct {
 	older   map[*watched]bool
 	ended   chan *watched
 	code    int // how the last run ended, as an exit code
+
+	alone *unattended // nil: a person looks on
 }
 
 // watched is a run that is being driven.
@@ -67,20 +69,26 @@ func (g *globals) watchPipeline(ctx context.Context, f runFlags) error {
 	}
 	defer goOnUnread()()
 	g.said = &sync.Map{}
-	s := &watching{globals: g, f: f, older: map[*watched]bool{}, ended: make(chan *watched)}
-	s.f.reads = func(files []string) { s.reads = files }
-	s.w = watch.New(ctx, s.targets(), watch.Options{Note: g.note})
+	s := newWatching(ctx, g, f)
 	defer s.w.Close()
 	keys, restore := g.readKeys(ctx)
 	defer restore()
 	s.keys = keys != nil
-	return s.loop(ctx, keys)
-}
-
-func (s *watching) loop(ctx context.Context, keys <-chan byte) error {
 	if err := s.runAgain(ctx, watch.Set{}); err != nil {
 		return err
 	}
+	return s.loop(ctx, keys)
+}
+
+// newWatching begins to watch what a file's runs are made of. The caller closes w.
+func newWatching(ctx context.Context, g *globals, f runFlags) *watching {
+	s := &watching{globals: g, f: f, older: map[*watched]bool{}, ended: make(chan *watched)}
+	s.f.reads = func(files []string) { s.reads = files }
+	s.w = watch.New(ctx, s.targets(), watch.Options{Note: g.note})
+	return s
+}
+
+func (s *watching) loop(ctx context.Context, keys <-chan byte) error {
 	for {
 		select {
 		case set := <-s.w.Changes():
@@ -97,6 +105,8 @@ func (s *watching) loop(ctx context.Context, keys <-chan byte) error {
 			if quit, err := s.key(ctx, key); quit || err != nil {
 				return err
 			}
+		case <-s.alone.again():
+			s.settle(ctx)
 		case <-ctx.Done():
 			return s.quit(context.Cause(ctx))
 		}
@@ -131,6 +141,10 @@ func (s *watching) failed(ctx context.Context, err error) error {
 	}
 	code := exitCode(err)
 	mendable := is[*source.Error](err) || is[*dag.ParameterError](err)
+	if s.alone != nil {
+		s.postpone(err, mendable)
+		return nil
+	}
 	if s.last == "" && !mendable {
 		return err
 	}
@@ -145,21 +159,28 @@ func (s *watching) failed(ctx context.Context, err error) error {
 // start stores a run and drives it beside the loop, in the place of the one before
 // where that has not ended.
 func (s *watching) start(ctx context.Context, job *job, saved time.Time) error {
-	p := newProgress(s.globals)
+	p := newProgress(s.globals).of(job.run.ID)
 	driver, lock, err := s.begin(ctx, job, p)
 	if err != nil {
 		return err
 	}
+	s.driveBeside(ctx, driver, lock, job.run, p, saved)
+	return nil
+}
+
+// driveBeside drives a run beside the loop. The driver is let go of when it has ended.
+func (s *watching) driveBeside(ctx context.Context, driver *dag.Driver, lock *runLock, run *dag.Run, p *progress, saved time.Time) {
 	runCtx, cancel := context.WithCancelCause(ctx)
 	c := &watched{
-		run: job.run, p: p, saved: saved, cancel: cancel, replace: make(chan *dag.Replacement, 1), over: make(chan struct{}),
+		run: run, p: p, saved: saved, cancel: cancel, replace: make(chan *dag.Replacement, 1), over: make(chan struct{}),
 	}
 	driver.Replace, driver.Replaces = c.replace, s.giveWay()
 	s.current, s.last = c, c.run.ID
+	s.alone.begun(run.ID)
 	driver.Beat = lock.beat
 	p.await(driver.Backend.Logs)
 	go func() {
-		run, executions, err := driver.Drive(runCtx, job.run.ID)
+		run, executions, err := driver.Drive(runCtx, run.ID)
 		c.shut.Do(func() { p.close(false) })
 		cancel(nil)
 		_ = lock.Close()
@@ -170,7 +191,6 @@ func (s *watching) start(ctx context.Context, job *job, saved time.Time) error {
 		close(c.over)
 		s.ended <- c
 	}()
-	return nil
 }
 
 // giveWay makes the current run, if there is one, give way to the next.
@@ -200,12 +220,11 @@ func (s *watching) finish(c *watched) {
 	if s.current == c {
 		s.current = nil
 	}
-	if store := s.opened.store; store != nil && s.current == nil && len(s.older) == 0 {
-		_ = store.Close() // while nothing runs, gc may take what nothing refers to
-	}
+	s.letGo() // while nothing runs, gc may take what nothing refers to
 	code := exitCode(s.shown(c))
 	if !c.replaced {
 		s.code = code
+		s.left(c)
 	}
 }
 
@@ -271,7 +290,7 @@ func (s *watching) key(ctx context.Context, key byte) (quit bool, err error) {
 // printLogs prints what the last run's steps have written so far.
 func (s *watching) printLogs(ctx context.Context) {
 	words := s.words() // stdout is for results
-	quiet := &globals{Out: words, Err: words, Getenv: s.Getenv, Home: s.Home, opened: s.opened}
+	quiet := &globals{Out: words, Err: words, Getenv: s.Getenv, Home: s.Home, parent: s.globals}
 	if err := quiet.logs(ctx, s.last, logsFlags{tail: 200}); err != nil {
 		s.line(fmt.Sprintf("logs: %v", err))
 	}

@@ -25,9 +25,7 @@ func (s *watching) sayChanged(set watch.Set) {
 
 // line prints a line of the watch itself; unlike a note it is said each time.
 func (s *watching) line(text string) {
-	if !s.Quiet {
-		fmt.Fprintln(s.words(), text)
-	}
+	s.say(text)
 }
 
 // sayWatching tells what is awaited, and which keys there are.
@@ -59,9 +57,7 @@ func (s *watching) printWatched(c *watched) error {
 	case dag.Canceled:
 		return &workError{state: c.run.State, msg: "canceled"}
 	}
-	if mend := failureMend(c.run, c.executions); !s.Quiet {
-		fmt.Fprintf(s.words(), "try: %s\n", mend)
-	}
+	s.say("try: " + failureMend(c.run, c.executions))
 	return &workError{state: c.run.State, msg: c.run.Error}
 }
 

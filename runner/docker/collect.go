@@ -10,6 +10,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -47,7 +48,7 @@ func (b *Backend) Collect(ctx context.Context, pod runner.Pod, to runner.Sink) (
 }
 
 func (b *Backend) collectOutput(ctx context.Context, e *engine, pod runner.Pod, i int, o runner.Output, to runner.Sink) error {
-	from, at := outputPlace(pod, o.Path)
+	from, at := outputPlace(pod, o)
 	vol, rel := volumeIndex(pod, at.Volume), inVolume(at, o.Path)
 	pl := b.planner(pod, b.fileMode(e))
 	if vol >= 0 && pl.mode.own {
@@ -69,7 +70,14 @@ func (b *Backend) collectOutput(ctx context.Context, e *engine, pod runner.Pod, 
 
 // outputPlace says which container sees an output, and in which mount of a
 // scratch volume it lies, if any.
-func outputPlace(pod runner.Pod, p string) (from runner.Container, at runner.Mount) {
+func outputPlace(pod runner.Pod, o runner.Output) (from runner.Container, at runner.Mount) {
+	p := o.Path
+	if i := slices.IndexFunc(pod.Containers, func(c runner.Container) bool { return c.Name == o.Container }); i >= 0 {
+		if m, ok := scratchMount(pod, pod.Containers[i], p); ok {
+			at = m
+		}
+		return pod.Containers[i], at
+	}
 	for _, role := range []runner.Role{runner.Main, runner.Init, runner.Sidecar} {
 		for _, c := range pod.Containers {
 			if c.Role != role {

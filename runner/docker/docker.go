@@ -47,6 +47,7 @@ var (
 	_ runner.Backend = (*Backend)(nil)
 	_ runner.Builder = (*Backend)(nil)
 	_ runner.Sweeper = (*Backend)(nil)
+	_ runner.Peeker  = (*Backend)(nil)
 
 	_ runner.ImageCarrier = (*Backend)(nil)
 )

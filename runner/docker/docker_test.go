@@ -106,5 +106,6 @@ func TestBackend(t *testing.T) { runnertest.Run(t, subject(false)) }
 // TestCopying runs the suite with files copied, as for a remote engine.
 func TestCopying(t *testing.T) {
 	runnertest.Run(t, subject(true), "Answers", "Adoption", "CallerKilled", "Inputs", "Tree", "Seed", "Outputs", "OutputElsewhere",
-		"LinkedOutputs", "NamedVolume", "NamedVolumeSubPath", "Files", "FilesInContainer", "ScratchIsPrivate", "InitContainer", "Ordered", "Gang")
+		"LinkedOutputs", "NamedVolume", "NamedVolumeSubPath", "Files", "FilesInContainer", "ScratchIsPrivate", "InitContainer", "Ordered", "Gang",
+		"Peek", "PeekImage", "OutputOfContainer")
 }

@@ -135,10 +135,13 @@ func (b *Backend) volumeHoldings(ctx context.Context, e *engine, use types.DiskU
 		return nil, e.failed(err, "list volumes")
 	}
 	volumes := list.Volumes
-	cache := b.pipCache()
-	isCache := func(v *volume.Volume) bool { return v.Name == cache }
-	if v, err := e.VolumeInspect(ctx, cache); err == nil && !slices.ContainsFunc(volumes, isCache) {
-		volumes = append(volumes, &v)
+	caches := []string{b.pipCache(), oldPipCache}
+	isCache := func(v *volume.Volume) bool { return slices.Contains(caches, v.Name) }
+	for _, name := range caches {
+		listed := slices.ContainsFunc(volumes, func(v *volume.Volume) bool { return v.Name == name })
+		if v, err := e.VolumeInspect(ctx, name); err == nil && !listed {
+			volumes = append(volumes, &v)
+		}
 	}
 	type usage struct {
 		bytes int64
@@ -154,7 +157,7 @@ func (b *Backend) volumeHoldings(ctx context.Context, e *engine, use types.DiskU
 	for _, v := range volumes {
 		h := runner.Holding{Kind: runner.HoldingVolume, ID: v.Name, Name: v.Name, Bytes: -1, Own: true}
 		if isCache(v) {
-			h.Kind = runner.HoldingCache
+			h.Kind, h.Own = runner.HoldingCache, v.Name != oldPipCache
 		} else if v.Labels[runner.LabelPod] != "" {
 			continue // gone with its pod
 		}

@@ -124,3 +124,28 @@ func docker(t *testing.T, args ...string) string {
 	}
 	return string(out)
 }
+
+// TestOldPipCache: the volume of earlier versions is listed, as nobody's own, and can be
+// removed.
+func TestOldPipCache(t *testing.T) {
+	there := exec.Command("docker", "volume", "inspect", oldPipCache).Run() == nil
+	if !there {
+		docker(t, "volume", "create", oldPipCache)
+		t.Cleanup(func() { _ = exec.Command("docker", "volume", "rm", "-f", oldPipCache).Run() })
+	}
+	b := New(Config{Home: "gc-one", Dir: t.TempDir()})
+	defer b.Close()
+	h, ok := held(t, b, oldPipCache)
+	if !ok || h.Kind != runner.HoldingCache || h.Own {
+		t.Fatalf("%+v, %t", h, ok)
+	}
+	if there {
+		return // it may be somebody's on this machine
+	}
+	if gone, err := b.Discard(t.Context(), h); !gone || err != nil {
+		t.Errorf("gone %t, %v", gone, err)
+	}
+	if _, ok := held(t, b, oldPipCache); ok {
+		t.Error("it is still there")
+	}
+}

@@ -11,6 +11,7 @@ const (
 	labelAfter      = "dev.wherry.after"      // names, separated by commas
 	labelDeadline   = "dev.wherry.deadline"   // time.Duration of the pod
 	labelGrace      = "dev.wherry.grace"      // time.Duration of the pod
+	labelFailFast   = "dev.wherry.fail-fast"  // "true": a main container that fails has the others stopped
 	labelGang       = "dev.wherry.gang"       // Network.Gang
 	labelInstance   = "dev.wherry.instance"   // which life of the engine created it
 	labelDerivation = "dev.wherry.derivation" // of an image that we built

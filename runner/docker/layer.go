@@ -22,6 +22,9 @@ import (
 // are built can write to it, so that no other home reads it.
 func (b *Backend) pipCache() string { return "wherry-" + b.cfg.Home + "-pip-cache" }
 
+// oldPipCache is the volume that all homes shared in earlier versions. Nothing uses it.
+const oldPipCache = "wherry-pip-cache"
+
 // pipCachePath is where a layer's build sees pipCache. An empty folder of this
 // name stays in the image.
 const pipCachePath = "/var/cache/wherry-pip"

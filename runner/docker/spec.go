@@ -156,6 +156,9 @@ func podLabels(p runner.Pod) map[string]string {
 	if p.Deadline > 0 {
 		labels[labelDeadline] = p.Deadline.String()
 	}
+	if p.FailFast && len(p.Containers) > 1 {
+		labels[labelFailFast] = "true"
+	}
 	if p.Network.Gang != "" {
 		labels[labelGang] = p.Network.Gang
 	}

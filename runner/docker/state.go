@@ -144,10 +144,15 @@ func (v view) initFailed() (unit, bool) {
 	return unit{}, false
 }
 
+// broken reports that a main container failed whose failure ends the pod.
+func (v view) broken() bool {
+	return v.labels()[labelFailFast] != "" && slices.ContainsFunc(v.of(roleMain), unit.failed)
+}
+
 // mayStart reports whether a container that has not started will be, now or
 // later.
 func (v view) mayStart(u unit) bool {
-	if !u.fresh() || v.halted() || v.holder != nil && v.holder.over() {
+	if !u.fresh() || v.halted() || v.broken() || v.holder != nil && v.holder.over() {
 		return false
 	}
 	if _, failed := v.initFailed(); failed {

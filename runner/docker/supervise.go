@@ -22,7 +22,7 @@ func (v view) next() step {
 	if v.phase() == runner.PhaseEnded || v.phase() == runner.PhaseGone {
 		return step{done: true}
 	}
-	if v.halted() || v.incomplete() {
+	if v.halted() || v.broken() || v.incomplete() {
 		return step{stop: v.runningUnits()}
 	}
 	if !v.worksOn() {

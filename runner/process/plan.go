@@ -44,7 +44,7 @@ func (b *Backend) plan(p runner.Pod) (*plan, error) {
 		return nil, err
 	}
 	d := b.pod(p.Name)
-	pl := &plan{spec: spec{Name: p.Name, Labels: p.Labels, Deadline: p.Deadline, Grace: p.Grace}, secrets: secrets{}}
+	pl := &plan{spec: spec{Name: p.Name, Labels: p.Labels, Deadline: p.Deadline, Grace: p.Grace, FailFast: p.FailFast}, secrets: secrets{}}
 	if pl.Grace <= 0 {
 		pl.Grace = defaultGrace
 	}

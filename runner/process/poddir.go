@@ -52,6 +52,7 @@ type spec struct {
 	Containers []containerSpec   `json:"containers"`
 	Deadline   time.Duration     `json:"deadline,omitempty"` // nanoseconds
 	Grace      time.Duration     `json:"grace"`              // nanoseconds
+	FailFast   bool              `json:"failFast,omitempty"`
 	Mounts     []bind            `json:"mounts,omitempty"`
 	Links      []bind            `json:"links,omitempty"`  // symbolic links that the pod made
 	Inputs     []bind            `json:"inputs,omitempty"` // and those to artifacts, which stay

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -262,14 +263,22 @@ func (s *supervisor) advance() {
 	if s.stopped == "" && s.initialized() {
 		s.startRest()
 	}
-	if s.ending || !s.mainsOver() {
+	if s.ending || !s.mainsOver() && !s.broken() {
 		return
 	}
 	s.ending = true
 	if s.stopped == "" {
+		s.skipPending()
 		s.terminate()
 		s.killWithin(s.spec.Grace)
 	}
+}
+
+// broken reports that a main container failed whose failure ends the pod.
+func (s *supervisor) broken() bool {
+	return s.spec.FailFast && slices.ContainsFunc(s.all, func(c *container) bool {
+		return c.spec.Role == runner.Main && c.phase == ended && !c.well()
+	})
 }
 
 // initialized runs the init containers, one after the other, and reports whether

@@ -65,6 +65,10 @@ func Run(t *testing.T, open func(t *testing.T) *Subject, only ...string) {
 		{"NetworkNone", testNetworkNone},
 		{"Dial", testDial},
 		{"Exec", testExec},
+		{"Peek", testPeek},
+		{"PeekImage", testPeekImage},
+		{"FailFast", testFailFast},
+		{"OutputOfContainer", testOutputOfContainer},
 		{"Isolation", testIsolation},
 		{"Accelerators", testAccelerators},
 	} {

@@ -65,6 +65,7 @@ func (r *templateReader) gang(kind string, n *yaml.Node) error {
 		all[i].c.Env = append(env, all[i].c.Env...)
 		r.pod.Containers = append(r.pod.Containers, *all[i].c)
 	}
+	r.pod.FailFast = true // the others would wait for it
 	r.container = r.primaryReplica(all)
 	return nil
 }
@@ -99,6 +100,9 @@ func (r *templateReader) replicas(kind string, n *yaml.Node) ([]replica, error) 
 				return nil, r.f.Errorf(c.Pos, "%s: a replica of one container is supported, this has a second", kind)
 			}
 			c.Name = replicaName(kind, i)
+			if kind == "PS" || kind == "Evaluator" {
+				c.Role = runner.Sidecar // these serve until the others have ended
+			}
 			out = append(out, replica{kind: kind, index: i, c: &c})
 		}
 		for _, v := range res.Pod.Volumes {
@@ -107,6 +111,7 @@ func (r *templateReader) replicas(kind string, n *yaml.Node) ([]replica, error) 
 			}
 		}
 		r.ignored = append(r.ignored, res.Ignored...)
+		r.e.Trial.Grace = max(r.e.Trial.Grace, res.Grace)
 	}
 	slices.Sort(r.ignored)
 	r.ignored = slices.Compact(r.ignored)
@@ -114,7 +119,7 @@ func (r *templateReader) replicas(kind string, n *yaml.Node) ([]replica, error) 
 }
 
 // primaryReplica is the container whose metrics count: that of the replica type which
-// primaryPodLabels name, else the first.
+// primaryPodLabels name, else the first that trains.
 func (r *templateReader) primaryReplica(all []replica) string {
 	for label, v := range r.tt.PrimaryPodLabels {
 		if !strings.HasSuffix(label, "replica-type") {
@@ -124,6 +129,11 @@ func (r *templateReader) primaryReplica(all []replica) string {
 			if strings.EqualFold(x.kind, v.S) {
 				return x.c.Name
 			}
+		}
+	}
+	for _, x := range all {
+		if x.c.Role == runner.Main { // the operator takes it for the master: the chief's, else the first worker
+			return x.c.Name
 		}
 	}
 	return all[0].c.Name

@@ -277,7 +277,7 @@ func (r *reader) counts(s *spec) error {
 		return err
 	}
 	if s.MaxFailed.Set {
-		r.e.MaxFailed = &failed
+		r.e.MaxFailed = &failed // Katib refuses more than maxTrialCount; here that only means that all may fail
 	}
 	r.e.ResumePolicy = tuner.ResumePolicy(s.ResumePolicy.S)
 	switch r.e.ResumePolicy {

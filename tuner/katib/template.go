@@ -201,6 +201,7 @@ func (r *templateReader) podOf(n *yaml.Node) error {
 		return err
 	}
 	r.pod, r.ignored = res.Pod, res.Ignored
+	r.e.Trial.Grace = res.Grace
 	return nil
 }
 
@@ -251,7 +252,7 @@ func (r *templateReader) finish(f *source.File, spec *yaml.Node) error {
 		}
 	}
 	e.Trial.Parameters = bound
-	r.outputs(component, root)
+	r.outputs(component)
 	root.Graph = &dag.Graph{Tasks: map[string]*dag.Task{taskName: task}}
 	e.Trial.Pipeline = &dag.Pipeline{
 		Name: e.Name, Format: dag.FormatPipeline, Root: "root", Components: map[string]*dag.Component{"root": root, component.Name: component},
@@ -260,34 +261,48 @@ func (r *templateReader) finish(f *source.File, spec *yaml.Node) error {
 	if len(r.ignored) > 0 {
 		e.Notes = append(e.Notes, "not used here: "+strings.Join(r.ignored, ", "))
 	}
-	r.checkpoint(component, root, task)
+	if err := r.checkpoint(component, root, task); err != nil {
+		return err
+	}
 	return dag.Validate(e.Trial.Pipeline, r.f)
 }
 
 // MetricsOutput is the output artifact that holds a trial's metrics file.
 const MetricsOutput = "metrics"
 
-// outputs keeps the file or folder that metrics are read from.
-func (r *templateReader) outputs(component, root *dag.Component) {
-	c := r.e.Collector
-	if c.Kind != tuner.File && c.Kind != tuner.TensorFlowEvent {
-		return
-	}
-	component.Outputs.Artifacts = map[string]*dag.OutputArtifact{
-		MetricsOutput: {Type: dag.ArtifactType{Title: "system.Artifact"}, Path: path.Clean(c.Path)},
+// outputs keeps the file or folder that metrics are read from, and opens the port of a
+// page with metrics.
+func (r *templateReader) outputs(component *dag.Component) {
+	switch c := r.e.Collector; c.Kind {
+	case tuner.Prometheus:
+		r.pod.Ports = append(r.pod.Ports, c.Port)
+	case tuner.File, tuner.TensorFlowEvent:
+		component.Outputs.Artifacts = map[string]*dag.OutputArtifact{
+			MetricsOutput: {Type: dag.ArtifactType{Title: "system.Artifact"}, Path: path.Clean(c.Path), Container: r.container},
+		}
 	}
 }
 
-// checkpoint makes the directory that population based training hands from trial to trial.
-func (r *templateReader) checkpoint(component, root *dag.Component, task *dag.Task) {
-	if r.e.Algorithm.Name != "pbt" {
-		return
+// checkpoint makes the directory that a trial hands to those that go on from it: always
+// in population based training, else where the template names one.
+func (r *templateReader) checkpoint(component, root *dag.Component, task *dag.Task) error {
+	dir := ""
+	if r.e.Algorithm.Name == "pbt" {
+		dir = "/opt/katib/data"
 	}
-	dir := "/opt/katib/data"
 	for _, s := range r.e.Algorithm.Settings {
 		if s.Name == "suggestion_trial_dir" {
 			dir = path.Clean(s.Value)
 		}
+	}
+	if c := r.tt.Checkpoint; c.Set {
+		if !path.IsAbs(c.S) {
+			return r.f.Errorf(c.Pos, "checkpoint: the directory must be absolute, not %q", c.S)
+		}
+		dir = path.Clean(c.S)
+	}
+	if dir == "" {
+		return nil
 	}
 	const name = "checkpoint"
 	port := func() *dag.ArtifactPort {
@@ -299,12 +314,13 @@ func (r *templateReader) checkpoint(component, root *dag.Component, task *dag.Ta
 	if component.Outputs.Artifacts == nil {
 		component.Outputs.Artifacts = map[string]*dag.OutputArtifact{}
 	}
-	component.Outputs.Artifacts[name] = &dag.OutputArtifact{Type: dag.ArtifactType{Title: "system.Artifact"}}
+	component.Outputs.Artifacts[name] = &dag.OutputArtifact{Type: dag.ArtifactType{Title: "system.Artifact"}, Path: dir}
 	root.Outputs.Artifacts = map[string]*dag.OutputArtifact{name: {
 		Type: dag.ArtifactType{Title: "system.Artifact"}, Select: []*dag.Source{{Task: taskName, Output: name}},
 	}}
 	r.pod.Directories = append(r.pod.Directories, dag.Directory{Name: name, Path: dir, From: []string{name}})
 	r.e.Trial.Checkpoint = name
+	return nil
 }
 
 // primary finds the container whose metrics count.

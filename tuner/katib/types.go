@@ -133,6 +133,7 @@ type trialTemplate struct {
 	PrimaryContainer text              `yaml:"primaryContainerName"`
 	SuccessCondition text              `yaml:"successCondition"`
 	FailureCondition text              `yaml:"failureCondition"`
+	Checkpoint       text              `yaml:"checkpoint"` // not of Katib: the directory that a trial leaves to those that go on from it
 	Pos              source.Pos        `yaml:",pos"`
 }
 

@@ -113,6 +113,9 @@ func (c *Collector) see(name []byte, colon bool) {
 	c.order = append(c.order, string(name))
 }
 
+// Problem remembers, for UnavailableError, why something could not be read.
+func (c *Collector) Problem(format string, args ...any) { c.problem(format, args...) }
+
 // problem remembers what could not be read.
 func (c *Collector) problem(format string, args ...any) {
 	c.mu.Lock()

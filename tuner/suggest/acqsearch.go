@@ -17,6 +17,7 @@ type acqSearch struct {
 	rng   *rand.Rand
 	value func(z, grad []float64) float64 // grad is nil where it is not asked for
 	tried map[string]bool                 // points that are not to be proposed again
+	known [][]float64                     // where they lie
 	near  [][]float64                     // the best observed points, best first
 	reach []float64                       // d: how far apart on an axis points tell of each other
 	n     int                             // candidates drawn at random
@@ -51,7 +52,7 @@ func (s *acqSearch) run() Point {
 	}
 	slices.SortStableFunc(list, func(a, b scored) int { return cmp.Compare(b.v, a.v) })
 	for _, c := range list {
-		if x := s.e.point(c.z); !s.tried[pointKey(x)] {
+		if x := s.e.point(c.z); !s.tried[pointKey(x)] && !s.beside(c.z) {
 			return x
 		}
 	}
@@ -61,7 +62,15 @@ func (s *acqSearch) run() Point {
 	return s.e.point(list[0].z)
 }
 
-// candidates are n points spread over the space and a quarter as many near the best.
+// beside says whether a vector is so near to a trial that nothing would be learnt.
+func (s *acqSearch) beside(z []float64) bool {
+	return slices.ContainsFunc(s.known, func(k []float64) bool {
+		return floats.Distance(z, k, math.Inf(1)) < 1e-5
+	})
+}
+
+// candidates are n points spread over the space and, before them, a quarter as many near
+// the best ones: where a model has steps, its nearest points win a tie.
 func (s *acqSearch) candidates() []scored {
 	var list []scored
 	add := func(z []float64) {
@@ -69,18 +78,18 @@ func (s *acqSearch) candidates() []scored {
 			list = append(list, scored{z, s.value(z, nil)})
 		}
 	}
-	spread := newKronecker(len(s.e.axes), s.rng)
-	for i := 0; i < 20*s.n && len(list) < s.n; i++ {
+	if len(s.near) > 0 {
+		for i := range s.n / 4 {
+			add(s.perturb(s.near[i%len(s.near)], math.Pow(10, -2.5*s.rng.Float64())))
+		}
+	}
+	nearby, spread := len(list), newKronecker(len(s.e.axes), s.rng)
+	for i := 0; i < 20*s.n && len(list) < nearby+s.n; i++ {
 		z := spread.next()
 		for j := range z {
 			z[j] = s.e.axes[j].at(z[j])
 		}
 		add(z)
-	}
-	if len(s.near) > 0 {
-		for i := range s.n / 4 {
-			add(s.perturb(s.near[i%len(s.near)], math.Pow(10, -2.5*s.rng.Float64())))
-		}
 	}
 	return list
 }

@@ -16,11 +16,13 @@ import (
 //
 // Whenever there is room for a trial, the highest rung is looked for that has one among
 // its best 1/eta that has not gone on yet: it goes on from its checkpoint (Parent) with
-// eta times the resource. If there is none, a new trial starts. Nothing ever waits.
+// eta times the resource. If there is none, a new trial starts. Nothing ever waits. The
+// points of new trials are chosen as in hyperband.
 type asha struct{ ladder }
 
 func newASHA(s *settings) Algorithm {
 	a := &asha{}
+	a.top = true
 	a.name = s.text("resource_name", "")
 	a.most, a.least, a.eta = ashaSettings(s)
 	a.seed = s.randomState()
@@ -45,7 +47,7 @@ func (a *asha) Next(q Query) (Proposal, error) {
 	gone := parents(q.History)
 	rungs := make([][]*Trial, most+1)
 	for i := range q.History {
-		if t := &q.History[i]; t.Rung >= 0 && t.Rung <= most {
+		if t := &q.History[i]; t.Resource > 0 && t.Rung >= 0 && t.Rung <= most {
 			rungs[t.Rung] = append(rungs[t.Rung], t)
 		}
 	}

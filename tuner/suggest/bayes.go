@@ -140,7 +140,7 @@ func categories(e *embedding) []bool {
 
 // search is where the surrogate model promises most.
 func (b *bayes) search(e *embedding, d *bayesData, rng *rand.Rand) Point {
-	s := &acqSearch{e: e, rng: rng, tried: d.tried, n: b.candidates}
+	s := &acqSearch{e: e, rng: rng, tried: d.tried, known: slices.Concat(d.x, d.running, d.failed), n: b.candidates}
 	for _, i := range d.best(5) {
 		s.near = append(s.near, slices.Clone(d.x[i]))
 	}

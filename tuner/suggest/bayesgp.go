@@ -11,7 +11,7 @@ import (
 const (
 	gpFitLimit  = 140
 	gpDataLimit = 250
-	gpDraws     = 4 // kernels beside the best one, up to gpFitLimit
+	gpDraws     = 4 // kernels beside the best one, see newGPModel
 )
 
 // gpModel is what the acquisition functions of Gaussian processes see: the process of
@@ -30,15 +30,16 @@ type gpKernel struct {
 }
 
 // newGPModel fits processes to the losses, and another to where trials failed or
-// violated constraints.
+// violated constraints. Every other proposal goes by the best kernel alone, which
+// comes nearer to an optimum; the others keep it from being stuck with a wrong one.
 func newGPModel(cat []bool, d *bayesData, rng *rand.Rand) *gpModel {
 	m := &gpModel{some: slices.Contains(d.feasible, true)}
 	y := standardize(d.losses)
 	order := d.best(len(d.x))
 	small, large := subset(cat, d.x, order, gpFitLimit), subset(cat, d.x, order, gpDataLimit)
 	draws := gpDraws
-	if len(d.x) > gpFitLimit {
-		draws = 0 // by now the best kernel is known well, and time counts
+	if len(d.x) > gpFitLimit || (len(d.x)+len(d.running)+len(d.failed))%2 == 1 {
+		draws = 0
 	}
 	x, values, feasible := pick(d.x, large), pick(y, large), pick(d.feasible, large)
 	for _, h := range sampleGP(cat, pick(d.x, small), pick(y, small), draws, rng) {

@@ -18,7 +18,6 @@ type cmaCoding struct {
 	space      *Space
 	axes       []cmaAxis
 	categories []int // places in the space
-	countable  bool  // all parameters have finitely many values
 }
 
 // cmaPoint is a point of the coding: box is len(axes) long, classes len(categories).
@@ -30,19 +29,14 @@ type cmaPoint struct {
 }
 
 func newCMACoding(s *Space) *cmaCoding {
-	c := &cmaCoding{space: s, countable: true}
+	c := &cmaCoding{space: s}
 	for i := range s.Parameters {
 		p := &s.Parameters[i]
 		n := p.Cardinality()
 		switch {
-		case n == 0:
-			c.countable = false
-			if p.Max > p.Min {
-				c.axes = append(c.axes, newCMAAxis(p, i))
-			}
 		case n > 1 && p.Kind == Categorical:
 			c.categories = append(c.categories, i)
-		case n > 1:
+		case n > 1, n == 0 && p.Max > p.Min:
 			c.axes = append(c.axes, newCMAAxis(p, i))
 		}
 	}

@@ -1,6 +1,7 @@
 package suggest
 
 import (
+	"cmp"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -39,7 +40,7 @@ func (m *cmaMemo) holds(q *Query) bool {
 	}
 	for i := range m.prefix {
 		a, b := &m.prefix[i], &q.History[i]
-		if a.State != b.State || a.Loss() != b.Loss() || !slices.EqualFunc(a.Point, b.Point, same) {
+		if a.State != b.State || a.Loss() != b.Loss() || a.Violation != b.Violation || !slices.EqualFunc(a.Point, b.Point, same) {
 			return false
 		}
 	}
@@ -106,11 +107,6 @@ func (r *cmaRun) draw(rng *rand.Rand, wide float64) cmaPoint {
 	return cmaPoint{box: r.s.sample(rng, wide), classes: r.classes.sample(rng, wide)}
 }
 
-// tried says whether a point of a countable space is in the history.
-func (r *cmaRun) tried(x Point, q *Query) bool {
-	return r.coding.countable && slices.ContainsFunc(q.History, func(t Trial) bool { return slices.EqualFunc(t.Point, x, same) })
-}
-
 // generation learns from the trials of one.
 func (r *cmaRun) generation(a *cmaes, q *Query, members []Trial) {
 	order := make([]int, len(members))
@@ -137,7 +133,8 @@ func (r *cmaRun) generation(a *cmaes, q *Query, members []Trial) {
 	}
 }
 
-// cmaCompare ranks trials; one that failed, or still runs, comes last.
+// cmaCompare ranks trials by their first loss; those that violate constraints come after
+// the others, the worse the later, and what failed or still runs comes last.
 func cmaCompare(a, b *Trial) int {
 	x, y := a.Loss(), b.Loss()
 	switch {
@@ -150,7 +147,7 @@ func cmaCompare(a, b *Trial) int {
 	case x > y:
 		return 1
 	}
-	return 0
+	return cmp.Compare(a.Violation, b.Violation)
 }
 
 // finished says whether a run has come to its end: no axis without steps moves by more

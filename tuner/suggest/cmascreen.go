@@ -67,8 +67,9 @@ func (k cmaScale) of(a, b *cmaFeature) float64 {
 	return math.Exp(-e)
 }
 
-// best is the place in the pool of the point with the highest expected improvement. A
-// point near one that still runs is worth less: what is to be learnt there will be.
+// best is the place in the pool of the point with the highest expected improvement, or
+// the lowest expected loss, in turn. A point near one that still runs is worth less:
+// what is to be learnt there will be.
 func (r *cmaRun) best(pool []cmaPoint, q *Query) int {
 	trials, running := r.observed(q, cmaMemory)
 	if len(pool) < 2 || len(trials) < cmaScreenFrom {
@@ -81,6 +82,9 @@ func (r *cmaRun) best(pool []cmaPoint, q *Query) int {
 		f := r.feature(r.coding.code(pool[i].point))
 		m, v := g.predict(&f)
 		value := cmaLogEI((g.lowest-m)/math.Sqrt(v)) + 0.5*math.Log(v)
+		if len(q.History)%2 == 0 { // every second trial: what is expected to be lowest
+			value = -m
+		}
 		for j := range others {
 			value += math.Log1p(1e-12 - 0.99*g.k.of(&f, &others[j]))
 		}
@@ -244,7 +248,7 @@ func cmaFitScale(xs []cmaFeature, y []float64) cmaScale {
 	}
 	for _, length := range []float64{0.1, 0.2, 0.4, 0.8, 1.6} {
 		for _, apart := range aparts {
-			for _, noise := range []float64{1e-4, 1e-2, 0.1, 0.5} {
+			for _, noise := range []float64{1e-6, 1e-4, 1e-2, 0.1, 0.5} {
 				k := cmaScale{length * math.Sqrt(math.Max(1, float64(len(xs[0].x)))), apart, noise}
 				if _, l := newCMAProcess(k, xs, y); l > most {
 					best, most = k, l

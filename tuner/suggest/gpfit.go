@@ -19,6 +19,7 @@ const (
 	signalSD    = 1.2
 	noiseMean   = -9.0 // log of the variance of the noise, where the values have variance 1
 	noiseSD     = 3.0
+	noiseRate   = 15.0 // and its density falls by exp(-noiseRate × noise): "all is noise" explains any ten trials
 	noiseFloor  = 1e-8
 	fitSteps    = 60
 	fitTol      = 1e-2
@@ -106,7 +107,7 @@ func (f *gpFit) loss(t, grad []float64) float64 {
 	if !cholesky(f.k) {
 		return math.Inf(1)
 	}
-	v := f.prior(t, grad)
+	v := f.prior(t, grad) + noiseRate*h.noise
 	for i := range f.n {
 		v += math.Log(f.k[i][i])
 	}
@@ -165,7 +166,7 @@ func (f *gpFit) slope(h hyper, grad []float64) {
 	}
 	// tr((K⁻¹ - α αᵀ) K) is n - yᵀα, and K is the signal's part and the noise's.
 	grad[f.d] += (-total - h.noise*trace) / 2
-	grad[f.d+1] += h.noise * trace / 2
+	grad[f.d+1] += h.noise*trace/2 + noiseRate*h.noise
 }
 
 // prior is the negative log density of the priors at t; it sets grad to its gradient.

@@ -63,8 +63,8 @@ func (f *gpFit) slice(at, mean []float64, v float64, rng *rand.Rand) float64 {
 	return v
 }
 
-// likelihood is the log marginal likelihood at t, but for a constant; -Inf outside the
-// bounds of the fit.
+// likelihood is the log marginal likelihood at t, but for a constant, with what the
+// prior says beside normal distributions; -Inf outside the bounds of the fit.
 func (f *gpFit) likelihood(t []float64) float64 {
 	for j := range f.d {
 		if t[j] < logWeightLo || t[j] > logWeightHi {
@@ -74,11 +74,12 @@ func (f *gpFit) likelihood(t []float64) float64 {
 	if t[f.d+1] < math.Log(noiseFloor) || t[f.d+1] > 1 {
 		return math.Inf(-1)
 	}
-	f.covariance(f.hyper(t))
+	h := f.hyper(t)
+	f.covariance(h)
 	if !cholesky(f.k) {
 		return math.Inf(-1)
 	}
-	v, u := 0.0, f.alpha
+	v, u := -noiseRate*h.noise, f.alpha
 	for i, row := range f.k {
 		u[i] = (f.y[i] - floats.Dot(row[:i], u[:i])) / row[i]
 		v -= u[i]*u[i]/2 + math.Log(row[i])

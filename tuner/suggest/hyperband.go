@@ -19,7 +19,7 @@ import "math"
 // says its bracket, rung and parent.
 //
 // The points of new trials are chosen by a model of the trials so far, as in BOHB
-// (Falkner, Klein & Hutter 2018): see rungSampler.
+// (Falkner, Klein & Hutter 2018): see newPoint.
 type hyperband struct{ ladder }
 
 func newHyperband(s *settings) Algorithm {
@@ -48,12 +48,13 @@ func (h *hyperband) Next(q Query) (Proposal, error) {
 	var brackets []bracketRungs
 	for i := range q.History {
 		t := &q.History[i]
+		if t.Resource == 0 || t.Bracket < 0 || t.Rung > most { // not one of ours
+			continue
+		}
 		for len(brackets) <= t.Bracket {
 			brackets = append(brackets, make(bracketRungs, most+1))
 		}
-		if t.Rung <= most && t.Bracket >= 0 {
-			brackets[t.Bracket][t.Rung] = append(brackets[t.Bracket][t.Rung], t)
-		}
+		brackets[t.Bracket][t.Rung] = append(brackets[t.Bracket][t.Rung], t)
 	}
 	for b := 0; ; b++ {
 		s := most - b%(most+1)

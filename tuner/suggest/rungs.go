@@ -10,12 +10,12 @@ import (
 // ladder is what hyperband and ASHA have in common: the resource that a trial spends
 // grows by eta from rung to rung, and only the best of a rung go on to the next.
 type ladder struct {
-	name   string  // of the resource parameter; empty: the space has none
-	least  float64 // resource of the lowest rung
-	most   float64 // and of the highest
-	eta    float64
-	seed   fixedSeed
-	sample rungSampler
+	name  string  // of the resource parameter; empty: the space has none
+	least float64 // resource of the lowest rung
+	most  float64 // and of the highest
+	eta   float64
+	seed  fixedSeed
+	top   bool // new points are chosen by the highest rung alone
 }
 
 // rungs is how often a trial that starts with the resource least can be promoted.
@@ -65,7 +65,7 @@ func (l *ladder) fresh(q *Query, resource float64) (Proposal, error) {
 	if err != nil {
 		return Proposal{}, err
 	}
-	x, err := l.sample.next(q, at, resource)
+	x, err := l.newPoint(q, at, resource)
 	if err != nil {
 		return Proposal{}, err
 	}
@@ -92,11 +92,12 @@ func promotable(trials []*Trial) []*Trial {
 	return out
 }
 
-// parents are the trials that others go on from.
+// parents are the trials that others went on from, failed ones too: what failed with
+// more resource would again.
 func parents(history []Trial) map[int]bool {
 	out := map[int]bool{}
 	for i := range history {
-		if p := history[i].Parent; p != None && history[i].State != Failed {
+		if p := history[i].Parent; p != None {
 			out[p] = true
 		}
 	}

@@ -3,45 +3,48 @@ package suggest
 import (
 	"cmp"
 	"math"
-	"math/rand/v2"
 	"slices"
 )
 
-// rungSampler chooses the points of new trials on a ladder: one in three by chance, the
-// others as the best of many by a Gaussian process.
-type rungSampler struct{}
-
 const (
 	rungChance = 1.0 / 3 // part of the new trials that no model chooses, as in BOHB
-	rungDraws  = 200
-	rungFew    = 4
+	rungDraws  = 200     // draws that a model chooses from,
+	rungFew    = 4       // and while it knows nothing of more resource than the new trial gets
 )
 
-// next is a point for a new trial. at is the place of the resource parameter, which is
-// no part of what is searched; -1: there is none.
-func (rungSampler) next(q *Query, at int, resource float64) (Point, error) {
+// newPoint chooses the point of a new trial on a ladder: one in three by chance, the
+// others as the one of many drawn by chance that a Gaussian process expects most of.
+// Hyperband's process knows the ranks of the losses of all trials, at whatever resource,
+// which is one of its inputs, and is asked about the most that was spent so far: few
+// trials of a bracket spend much. Rungs of ASHA fill steadily, and its process knows the
+// highest that has enough trials, as in BOHB. As long as
+// that is what the new trial gets as well, it chooses among few: the best by little
+// resource need not be the best by much, and a rung of the former only is lost.
+// at is the place of the resource parameter, which is no part of what is searched; -1:
+// there is none.
+func (l *ladder) newPoint(q *Query, at int, resource float64) (Point, error) {
 	space := &Space{Parameters: slices.Clone(q.Space.Parameters), Feasible: q.Space.Feasible}
 	if at >= 0 { // one value: nothing to search
 		space.Parameters[at] = Parameter{Name: space.Parameters[at].Name, Kind: Int, Min: 1, Max: 1}
 	}
 	rng := q.Rand()
 	axes, been := space.axes(), rungBeen(space, q.History, at)
-	model := newRungModel(newCMACoding(space), q.History)
+	model := newRungModel(newCMACoding(space), q.History, l.most, l.top)
 	if model == nil || rng.Float64() < rungChance {
 		return space.fresh(axes, rng, been)
 	}
-	var best Point
-	most := math.Inf(-1)
 	draws := rungDraws
 	if model.resource <= resource {
 		draws = rungFew
 	}
+	var best Point
+	most := math.Inf(-1)
 	for range draws {
-		x, err := model.draw(space, axes, been, rng)
+		x, err := space.fresh(axes, rng, been)
 		if err != nil {
 			return nil, err
 		}
-		if v := model.value(x); v > most {
+		if v := model.value(x); best == nil || v > most {
 			best, most = x, v
 		}
 	}
@@ -62,39 +65,72 @@ func rungBeen(s *Space, history []Trial, at int) map[string]bool {
 	return q.been()
 }
 
-// rungModel is a Gaussian process on the trials of one resource: the most for which
-// there are enough.
+// rungModel is what is known of the trials of a ladder.
 type rungModel struct {
 	coding   *cmaCoding
 	process  *cmaProcess
-	resource float64
+	resource float64 // the most that was spent
+	scale    float64 // of the logarithm of a resource
+	running  []cmaFeature
 }
 
-func newRungModel(c *cmaCoding, history []Trial) *rungModel {
+// newRungModel is nil while there are too few trials for one. Of many it takes some with
+// most resource and some of the newest; with top, those of one resource alone.
+func newRungModel(c *cmaCoding, history []Trial, most float64, top bool) *rungModel {
+	m := &rungModel{coding: c, scale: 1 / math.Max(1, math.Log(most))}
 	var trials []*Trial
-	m := &rungModel{coding: c}
 	for i := range history {
-		if t := &history[i]; t.State != Running {
+		if t := &history[i]; t.State != Running && t.Resource > 0 {
 			trials = append(trials, t)
 			m.resource = math.Max(m.resource, t.Resource)
 		}
 	}
-	slices.SortStableFunc(trials, func(a, b *Trial) int {
-		if d := cmp.Compare(b.Resource, a.Resource); d != 0 {
-			return d
-		}
-		return b.Number - a.Number
-	})
-	if len(trials) < len(c.space.Parameters)+2 {
+	enough := len(c.space.Parameters) + 2
+	if len(trials) < enough {
 		return nil
 	}
-	trials = trials[:min(len(trials), cmaMemory)]
+	slices.SortStableFunc(trials, func(a, b *Trial) int {
+		return cmp.Or(cmp.Compare(b.Resource, a.Resource), b.Number-a.Number)
+	})
+	if top {
+		if trials = topRung(trials, enough); trials == nil {
+			return nil
+		}
+		m.resource = trials[0].Resource
+	}
+	if half := cmaMemory / 2; len(trials) > cmaMemory {
+		rest := trials[half:]
+		slices.SortFunc(rest, func(a, b *Trial) int { return b.Number - a.Number })
+		trials = trials[:cmaMemory]
+	}
 	var xs []cmaFeature
 	for _, t := range trials {
 		xs = append(xs, m.feature(t.Point, t.Resource))
 	}
-	m.process = cmaFit(xs, cmaScores(trials), cmaFitScale(xs, cmaScores(trials)))
+	for i := range history {
+		if history[i].State == Running {
+			m.running = append(m.running, m.feature(history[i].Point, m.resource))
+		}
+	}
+	y := cmaScores(trials)
+	m.process = cmaFit(xs, y, cmaFitScale(xs, y))
 	return m
+}
+
+// topRung are those of some trials, by falling resource, that spent one resource: the
+// most that enough of them did. It is nil where there is none.
+func topRung(trials []*Trial, enough int) []*Trial {
+	for from := 0; from < len(trials); {
+		to := from + 1
+		for to < len(trials) && trials[to].Resource == trials[from].Resource {
+			to++
+		}
+		if to-from >= enough {
+			return trials[from:to]
+		}
+		from = to
+	}
+	return nil
 }
 
 func (m *rungModel) feature(x Point, resource float64) cmaFeature {
@@ -104,17 +140,16 @@ func (m *rungModel) feature(x Point, resource float64) cmaFeature {
 			p.box[i] = 0.5
 		}
 	}
-	return cmaFeature{append(p.box, math.Log(math.Max(resource, 1))/4.39), p.classes}
+	return cmaFeature{append(p.box, m.scale*math.Log(math.Max(resource, 1))), p.classes}
 }
 
-// value is the logarithm of the expected improvement at a point.
+// value is the logarithm of the expected improvement at a point, less near what runs.
 func (m *rungModel) value(x Point) float64 {
 	f := m.feature(x, m.resource)
 	mean, v := m.process.predict(&f)
-	return cmaLogEI((m.process.lowest-mean)/math.Sqrt(v)) + 0.5*math.Log(v)
-}
-
-// draw is a point by chance.
-func (m *rungModel) draw(s *Space, axes []axis, been map[string]bool, rng *rand.Rand) (Point, error) {
-	return s.fresh(axes, rng, been)
+	value := cmaLogEI((m.process.lowest-mean)/math.Sqrt(v)) + 0.5*math.Log(v)
+	for i := range m.running {
+		value += math.Log1p(1e-12 - 0.99*m.process.k.of(&f, &m.running[i]))
+	}
+	return value
 }

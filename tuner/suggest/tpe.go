@@ -75,18 +75,19 @@ func (t *tpe) Next(q Query) (Proposal, error) {
 		fine.exponent, plain.exponent = sharpness(len(at)), 1
 		pairs = append(pairs, pair{at, l.mixture(axes, at, fine), g.mixture(axes, at, plain)})
 	}
-	// Each further attempt is less greedy, until one is allowed and new.
-	for candidates := t.candidates; ; candidates /= 2 {
-		if x := t.compose(q.Space, pairs, max(1, candidates), chance, been); x != nil {
+	// Each further attempt is less greedy, until a point is allowed and new.
+	for attempt := range attempts {
+		if x := t.compose(q.Space, pairs, max(1, t.candidates>>attempt), chance, been); x != nil {
 			return Proposal{Point: x, Parent: None}, nil
-		}
-		if candidates == 0 {
-			break
 		}
 	}
 	x, err := q.Space.fresh(axes, chance, been)
 	return Proposal{Point: x, Parent: None}, err
 }
+
+// attempts is how often the estimators are asked for a point that the space allows and
+// that has not been, before one is drawn by chance.
+const attempts = 50
 
 // good is how many of n trials are good.
 func (t *tpe) good(n int) int {

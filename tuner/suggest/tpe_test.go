@@ -111,6 +111,19 @@ func TestTPECondition(t *testing.T) {
 	})
 }
 
+// Where the space allows little, the estimators are still what decides.
+func TestTPEFeasible(t *testing.T) {
+	s := cube(2, 0, 1)
+	s.Feasible = func(x Point) bool { return math.Abs(x[0]+x[1]-1) < 0.05 }
+	both(t, func(t *testing.T, a Algorithm) {
+		got := share(t, a, &s, func(x *Trial) { x.Losses = []float64{math.Abs(x.Point[0] - 0.3)} },
+			func(x *Trial) bool { return math.Abs(x.Point[0]-0.3) < 0.1 })
+		if got < 50 {
+			t.Errorf("only %.0f %% of the later trials are near the best", got)
+		}
+	})
+}
+
 // Trials that run at the same time are told apart by the lie that they are bad.
 func TestConstantLiar(t *testing.T) {
 	s := cube(2, 0, 1)
