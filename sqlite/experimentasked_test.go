@@ -103,6 +103,9 @@ func TestAskedAlone(t *testing.T) {
 	if _, _, err := c.Ask(t.Context(), "driven", 1); !isReport(err) {
 		t.Errorf("Ask of a driven experiment: %v", err)
 	}
+	if open, err := d.OpenExperiments(t.Context()); err != nil || len(open) != 1 || open[0].ID != "driven" {
+		t.Errorf("to be gone on with are %v, %v", open, err)
+	}
 	rows, err := d.ListExperiments(t.Context(), 0)
 	if err != nil {
 		t.Fatal(err)
