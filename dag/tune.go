@@ -50,6 +50,25 @@ func (c *Component) MakeTune() {
 	c.Pod = nil
 }
 
+// Literal returns the arguments where the file alone says all of them.
+func (t *Tune) Literal() ([]string, bool) {
+	var out []string
+	for _, a := range t.Args {
+		if a.IfPresent != nil || a.Concat != nil {
+			return nil, false
+		}
+		text := ""
+		for _, p := range a.Text {
+			if p.Ref != nil {
+				return nil, false
+			}
+			text += p.Text
+		}
+		out = append(out, text)
+	}
+	return out, true
+}
+
 // Tuner carries out the searches of tuning steps.
 type Tuner interface {
 	// Tune brings a search to its end, from wherever it stands: there may be none yet of

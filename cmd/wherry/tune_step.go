@@ -93,35 +93,41 @@ func (s stepTuner) open(ctx context.Context, x dag.Search) (*tuner.Experiment, [
 		return e, trials, asked.limit, err
 	}
 	if strings.Contains(x.Run.Options.Experiment, "-") {
-		return nil, nil, 0, errors.New("a search in a search in a search is not to be had")
+		return nil, nil, 0, errors.New("the trials of a tuning step can't have one themselves")
 	}
 	if e, err = s.prepare(ctx, x, asked); err != nil {
 		return nil, nil, 0, err
 	}
-	values := searchValues(e, nil)
-	for _, name := range x.Outputs {
-		if _, ok := values.text(name, x.Launcher); !ok {
-			return nil, nil, 0, &usageError{msg: fmt.Sprintf("the search has no output %q", name), mend: "one of " + strings.Join(sortedNames(values), ", ")}
-		}
-	}
 	return e, nil, asked.limit, db.CreateExperiment(ctx, e)
 }
 
-// prepare makes the experiment of a step. Its trials have what the run has.
-func (s stepTuner) prepare(ctx context.Context, x dag.Search, asked *asked) (*tuner.Experiment, error) {
-	var e *tuner.Experiment
-	var j *job
-	var err error
+// read reads and checks what a step searches. It needs no engine.
+func (s stepTuner) read(ctx context.Context, x dag.Search, asked *asked) (e *tuner.Experiment, j *job, err error) {
 	if asked.katib != nil {
 		e, j, err = s.g.prepareKatib(ctx, asked.katib, asked.flags, asked.changed)
 	} else {
 		e, j, err = s.g.prepareExperiment(ctx, asked.flags, asked.changed)
 	}
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if j.pipeline.File == x.Run.Pipeline.File && j.pipeline.Name == x.Run.Pipeline.Name && asked.katib == nil {
-		return nil, fmt.Errorf("%s would run itself: a tuning step needs a pipeline of its own", j.pipeline.File)
+		return nil, nil, fmt.Errorf("%s would run itself: a tuning step needs a pipeline of its own", j.pipeline.File)
+	}
+	values := searchValues(e, nil)
+	for _, name := range x.Outputs {
+		if _, ok := values.text(name, x.Launcher); !ok {
+			return nil, nil, &usageError{msg: fmt.Sprintf("the search has no output %q", name), mend: "one of " + strings.Join(sortedNames(values), ", ")}
+		}
+	}
+	return e, j, nil
+}
+
+// prepare makes the experiment of a step. Its trials have what the run has.
+func (s stepTuner) prepare(ctx context.Context, x dag.Search, asked *asked) (*tuner.Experiment, error) {
+	e, j, err := s.read(ctx, x, asked)
+	if err != nil {
+		return nil, err
 	}
 	if err := s.g.warmStart(ctx, e, asked.flags.warm); err != nil {
 		return nil, err
