@@ -183,7 +183,7 @@ func (e *Experiment) Warm(from *Experiment, trials []*Trial) []suggest.Trial {
 			continue
 		}
 		out = append(out, suggest.Trial{
-			Proposal: suggest.Proposal{Point: x, Parent: suggest.None}, Number: len(out), State: suggest.Succeeded, Losses: losses,
+			Proposal: suggest.Proposal{Point: x, Parent: suggest.None, Bracket: -1}, Number: len(out), State: suggest.Succeeded, Losses: losses,
 		})
 	}
 	return out

@@ -22,7 +22,7 @@ func BenchmarkTrials(b *testing.B) {
 		succeed(b, home, "tune", "-s", "x=uniform(0,1)", "--minimize", "m", "--algorithm", "random", "--max-trials", strconv.Itoa(n),
 			"--parallel", strconv.Itoa(workers), "--backend", "process", "-q", "-o", "json", "--", "python3", "-c", `print("m=1")`)
 	}
-	tune(workers) // the environment is made
+	tune(workers)                                                                     // the environment is made
 	python, err := filepath.Glob(filepath.Join(home, "venvs", "*", "bin", "python3")) // what ours starts
 	if err != nil || len(python) != 1 {
 		b.Fatal(python, err)

@@ -145,7 +145,7 @@ func (k gpKernel) value(f acquisition) func(z, grad []float64) float64 {
 		mu, variance := k.predict(z, t)
 		sd := math.Sqrt(variance)
 		v, dMu, dSD := f(mu, sd, k.best)
-		news, dNews := newNews(sd, k.noise)
+		news, dNews := newNews(sd, k.noise-noiseFloor+1e-13) // the floor is for rounding, it is no noise
 		if grad != nil {
 			k.slope(z, t, dMu, (dSD+dNews)/(2*sd), grad)
 		}

@@ -68,25 +68,20 @@ func (k cmaScale) of(a, b *cmaFeature) float64 {
 }
 
 // best is the place in the pool of the point with the highest expected improvement, or
-// the lowest expected loss, in turn. A point near one that still runs is worth less:
-// what is to be learnt there will be.
+// the lowest expected loss, in turn.
 func (r *cmaRun) best(pool []cmaPoint, q *Query) int {
 	trials, running := r.observed(q, cmaMemory)
 	if len(pool) < 2 || len(trials) < cmaScreenFrom {
 		return 0
 	}
-	g := cmaFit(r.features(trials), cmaScores(trials), r.scales(q))
+	g := cmaFit(r.features(trials), cmaScores(trials), r.scales(q), r.features(running))
 	best, most := 0, math.Inf(-1)
-	others := r.features(running)
 	for i := range pool {
 		f := r.feature(r.coding.code(pool[i].point))
 		m, v := g.predict(&f)
 		value := cmaLogEI((g.lowest-m)/math.Sqrt(v)) + 0.5*math.Log(v)
 		if len(q.History)%2 == 0 { // every second trial: what is expected to be lowest
 			value = -m
-		}
-		for j := range others {
-			value += math.Log1p(1e-12 - 0.99*g.k.of(&f, &others[j]))
 		}
 		if value > most {
 			best, most = i, value
@@ -259,14 +254,26 @@ func cmaFitScale(xs []cmaFeature, y []float64) cmaScale {
 	return best
 }
 
-// cmaFit is the process with given scales.
-func cmaFit(xs []cmaFeature, y []float64, k cmaScale) *cmaProcess {
+// cmaFit is the process with given scales. Points that still run are taken to come to
+// what is expected of them, so that nothing more is to be learnt there (the "kriging
+// believer" of Ginsbourger, Le Riche & Carraro 2010).
+func cmaFit(xs []cmaFeature, y []float64, k cmaScale, running []cmaFeature) *cmaProcess {
 	g, _ := newCMAProcess(k, xs, y)
 	// The best expected loss where something was tried. At such a point it is what the noise
 	// leaves of y: K alpha = y - noise alpha.
-	g.lowest = math.Inf(1)
+	lowest := math.Inf(1)
 	for i := range xs {
-		g.lowest = math.Min(g.lowest, y[i]-k.noise*g.alpha[i])
+		lowest = math.Min(lowest, y[i]-k.noise*g.alpha[i])
 	}
+	if len(running) > 0 {
+		variance := g.variance
+		for i := range running {
+			m, _ := g.predict(&running[i])
+			y = append(y, m)
+		}
+		g, _ = newCMAProcess(k, append(xs, running...), y)
+		g.variance = variance
+	}
+	g.lowest = lowest
 	return g
 }

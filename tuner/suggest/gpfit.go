@@ -20,7 +20,7 @@ const (
 	noiseMean   = -9.0 // log of the variance of the noise, where the values have variance 1
 	noiseSD     = 3.0
 	noiseRate   = 15.0 // and its density falls by exp(-noiseRate × noise): "all is noise" explains any ten trials
-	noiseFloor  = 1e-8
+	noiseFloor  = 1e-10
 	fitSteps    = 60
 	fitTol      = 1e-2
 	logWeightLo = -9.0 // bounds of log w

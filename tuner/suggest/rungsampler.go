@@ -71,7 +71,6 @@ type rungModel struct {
 	process  *cmaProcess
 	resource float64 // the most that was spent
 	scale    float64 // of the logarithm of a resource
-	running  []cmaFeature
 }
 
 // newRungModel is nil while there are too few trials for one. Of many it takes some with
@@ -107,13 +106,14 @@ func newRungModel(c *cmaCoding, history []Trial, most float64, top bool) *rungMo
 	for _, t := range trials {
 		xs = append(xs, m.feature(t.Point, t.Resource))
 	}
+	var running []cmaFeature
 	for i := range history {
 		if history[i].State == Running {
-			m.running = append(m.running, m.feature(history[i].Point, m.resource))
+			running = append(running, m.feature(history[i].Point, m.resource))
 		}
 	}
 	y := cmaScores(trials)
-	m.process = cmaFit(xs, y, cmaFitScale(xs, y))
+	m.process = cmaFit(xs, y, cmaFitScale(xs, y), running)
 	return m
 }
 
@@ -143,13 +143,9 @@ func (m *rungModel) feature(x Point, resource float64) cmaFeature {
 	return cmaFeature{append(p.box, m.scale*math.Log(math.Max(resource, 1))), p.classes}
 }
 
-// value is the logarithm of the expected improvement at a point, less near what runs.
+// value is the logarithm of the expected improvement at a point.
 func (m *rungModel) value(x Point) float64 {
 	f := m.feature(x, m.resource)
 	mean, v := m.process.predict(&f)
-	value := cmaLogEI((m.process.lowest-mean)/math.Sqrt(v)) + 0.5*math.Log(v)
-	for i := range m.running {
-		value += math.Log1p(1e-12 - 0.99*m.process.k.of(&f, &m.running[i]))
-	}
-	return value
+	return cmaLogEI((m.process.lowest-mean)/math.Sqrt(v)) + 0.5*math.Log(v)
 }

@@ -6,6 +6,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"reflect"
+	"slices"
 	"syscall"
 	"testing"
 	"time"
@@ -142,6 +143,43 @@ func TestCMAESMemoSeesChange(t *testing.T) {
 	want, _ := fresh.Next(q)
 	if !reflect.DeepEqual(p, want) {
 		t.Errorf("proposed %v, a fresh one proposes %v", p, want)
+	}
+}
+
+// A run that has converged is followed by one elsewhere, with twice the population (ipop)
+// or now and then a small one (bipop); with none it goes on where it is.
+func TestCMAESRestarts(t *testing.T) {
+	s := cube(2, 0, 1)
+	runs := func(strategy string) (populations []int) {
+		a := &cmaes{sigma: 0.1, strategy: strategy}
+		var history []Trial
+		for i := range 3000 {
+			// Points by hand keep the test quick: what matters is that the run ends.
+			x := Point{0.5 + 0.01*math.Sin(float64(i)), 0.5}
+			history = append(history, Trial{Proposal: Proposal{Point: x, Parent: None}, Number: i, State: Succeeded, Losses: []float64{1}})
+			if i%6 == 0 {
+				r := a.memo.replay(a, newCMACoding(&s), &Query{Space: &s, History: history, Seed: 1})
+				if n := len(populations); n == 0 || r.restarts >= n {
+					populations = append(populations, r.s.lambda)
+				}
+			}
+		}
+		return populations
+	}
+	if got := runs("none"); len(got) != 1 {
+		t.Errorf("none: populations %v, want one run", got)
+	}
+	got := runs("ipop")
+	for i := 1; i < len(got); i++ {
+		if got[i] != 2*got[i-1] {
+			t.Errorf("ipop: populations %v, want each twice the one before", got)
+		}
+	}
+	if len(got) < 3 {
+		t.Errorf("ipop: populations %v, want three or more", got)
+	}
+	if got = runs("bipop"); len(got) < 4 || slices.Max(got) < 4*got[0] || !slices.ContainsFunc(got[2:], func(n int) bool { return n < 2*got[0] }) {
+		t.Errorf("bipop: populations %v, want large and small ones", got)
 	}
 }
 
