@@ -118,6 +118,6 @@ func TestAskedAlone(t *testing.T) {
 }
 
 func isReport(err error) bool {
-	_, ok := errors.AsType[*tuner.ReportError](err)
+	_, ok := errors.AsType[*tuner.TellError](err)
 	return ok
 }

@@ -238,7 +238,12 @@ func loadTrials(s *snapshot, id string) (list []*tuner.Trial, err error) {
 	return list, err
 }
 
-func loadObserved(s *snapshot, id, lead string) (list []tuner.Observed, err error) {
+func loadObserved(s *snapshot, id, lead string) ([]tuner.Observed, error) {
+	return queryObserved(s, `(t.state IN ('Created', 'Running') OR o.metric = ?2)`, id, lead)
+}
+
+// queryObserved returns the observations of the experiment ?1 for which a condition holds.
+func queryObserved(s *snapshot, where string, args ...any) (list []tuner.Observed, err error) {
 	err = each(s, func(rows *sql.Rows) error {
 		var o tuner.Observed
 		var x metrics.Observation
@@ -260,7 +265,7 @@ func loadObserved(s *snapshot, id, lead string) (list []tuner.Observed, err erro
 		return nil
 	}, `SELECT o.trial, o.stream, o.attempt, o.number, o.metric, o.value, o.time, o.step
 		FROM observations o JOIN trials t ON t.experiment = o.experiment AND t.number = o.trial
-		WHERE o.experiment = ? AND (t.state IN ('Created', 'Running') OR o.metric = ?)
-		ORDER BY o.trial, o.stream, o.attempt, o.number`, id, lead)
+		WHERE o.experiment = ?1 AND `+where+`
+		ORDER BY o.trial, o.stream, o.attempt, o.number`, args...)
 	return list, err
 }

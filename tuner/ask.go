@@ -34,7 +34,7 @@ type Report struct {
 
 // Tell takes in what a trial has measured, and ends it unless it goes on. A trial that
 // goes on and is not worth it, by the experiment's early stopping, has ended as
-// EarlyStopped then. A *ReportError says what is wrong with the report; nothing of it
+// EarlyStopped then. A *TellError says what is wrong with the report; nothing of it
 // counts. Of an experiment that has ended the trials that were under way still count.
 func (c *Controller) Tell(ctx context.Context, id, trial string, r Report) (e *Experiment, t *Trial, err error) {
 	e, err = c.exclusively(ctx, id, func(d *drive) (err error) {
@@ -58,13 +58,13 @@ func (e *NoTrialError) Error() string {
 // Hint says what to do next.
 func (e *NoTrialError) Hint() string { return e.Mend }
 
-// ReportError says what is wrong with a report, or with who asks.
-type ReportError struct{ Msg, Mend string }
+// TellError says what is wrong with a report, or with who asks.
+type TellError struct{ Msg, Mend string }
 
-func (e *ReportError) Error() string { return e.Msg }
+func (e *TellError) Error() string { return e.Msg }
 
 // Hint says what to do next.
-func (e *ReportError) Hint() string { return e.Mend }
+func (e *TellError) Hint() string { return e.Mend }
 
 // exclusively changes an experiment with f, and does it anew where somebody else was
 // faster: of all that try at once one always gets on.
@@ -75,7 +75,7 @@ func (c *Controller) exclusively(ctx context.Context, id string, f func(*drive) 
 			return nil, err
 		}
 		if !d.e.Asked() {
-			return d.e, &ReportError{fmt.Sprintf("experiment %s runs its trials itself", d.e.Name), "wherry resume " + d.e.ID + " goes on with it"}
+			return d.e, &TellError{fmt.Sprintf("experiment %s runs its trials itself", d.e.Name), "wherry resume " + d.e.ID + " goes on with it"}
 		}
 		refused := f(d)
 		if _, ok := errors.AsType[*NoTrialError](refused); refused != nil && !ok {
@@ -151,15 +151,15 @@ func (d *drive) noTrial() error {
 func (d *drive) hear(name string, r Report) (*Trial, error) {
 	i := slices.IndexFunc(d.trials, func(t *Trial) bool { return t.Name == name })
 	if i < 0 {
-		return nil, &ReportError{fmt.Sprintf("experiment %s has no trial %q", d.e.Name, name), "wherry get trials " + d.e.ID + " lists them"}
+		return nil, &TellError{fmt.Sprintf("experiment %s has no trial %q", d.e.Name, name), "wherry get trials " + d.e.ID + " lists them"}
 	}
 	t := d.trials[i]
 	if t.State.Ended() {
-		return t, &ReportError{fmt.Sprintf("trial %s has ended already: %s", t.Name, t.State), "wherry suggest " + d.e.Name + " asks for another"}
+		return t, &TellError{fmt.Sprintf("trial %s has ended already: %s", t.Name, t.State), "wherry suggest " + d.e.Name + " asks for another"}
 	}
 	for _, v := range r.Values {
 		if !slices.Contains(d.e.Metrics(), v.Metric) {
-			return t, &ReportError{fmt.Sprintf("%q is no metric of experiment %s", v.Metric, d.e.Name), "there are " + strings.Join(d.e.Metrics(), ", ")}
+			return t, &TellError{fmt.Sprintf("%q is no metric of experiment %s", v.Metric, d.e.Name), "there are " + strings.Join(d.e.Metrics(), ", ")}
 		}
 	}
 	d.take(t, r.Values)
@@ -175,7 +175,7 @@ func (d *drive) hear(name string, r Report) (*Trial, error) {
 	default:
 		for _, o := range d.e.Objectives {
 			if t.metric(o.Metric) == nil {
-				return t, &ReportError{fmt.Sprintf("trial %s would end without a value of %s", t.Name, o.Metric), o.Metric + "=VALUE, --running or --failed REASON"}
+				return t, &TellError{fmt.Sprintf("trial %s would end without a value of %s", t.Name, o.Metric), o.Metric + "=VALUE, --running or --failed REASON"}
 			}
 		}
 		d.conclude(t, TrialSucceeded, "")
@@ -186,16 +186,13 @@ func (d *drive) hear(name string, r Report) (*Trial, error) {
 	return t, nil
 }
 
-// reports is the stream that all reports of a trial are.
-const reports = "report"
-
 // take takes in values that were reported.
 func (d *drive) take(t *Trial, values []metrics.Observation) {
 	if len(values) == 0 {
 		return
 	}
-	o := Observed{Trial: t.Number, Stream: reports, Attempt: 1, List: slices.Clone(values)}
-	if s := t.streams[reports]; s != nil {
+	o := Observed{Trial: t.Number, Stream: ReportStream, Attempt: 1, List: slices.Clone(values)}
+	if s := t.streams[ReportStream]; s != nil {
 		o.First = s.count
 	}
 	for i := range o.List {

@@ -65,8 +65,8 @@ func is[E error](err error) bool {
 	return ok
 }
 
-// TestReports: what is wrong with a report is said, and nothing of it counts.
-func TestReports(t *testing.T) {
+// TestTell: what is wrong with a report is said, and nothing of it counts.
+func TestTell(t *testing.T) {
 	m := &memory{}
 	_ = m.CreateExperiment(t.Context(), experiment("random", 3, 1))
 	c := &tuner.Controller{Store: m}
@@ -85,7 +85,7 @@ func TestReports(t *testing.T) {
 		{first, tuner.Report{}, "without a value of loss"},
 	}
 	for _, w := range wrong {
-		if _, _, err := c.Tell(t.Context(), "e", w.trial, w.r); !is[*tuner.ReportError](err) || !strings.Contains(err.Error(), w.says) {
+		if _, _, err := c.Tell(t.Context(), "e", w.trial, w.r); !is[*tuner.TellError](err) || !strings.Contains(err.Error(), w.says) {
 			t.Errorf("%+v: %v, want %q", w.r, err, w.says)
 		}
 	}
@@ -104,7 +104,7 @@ func TestReports(t *testing.T) {
 	if x := tell(first, tuner.Report{}); x.State != tuner.TrialSucceeded { // it has a value from before
 		t.Errorf("the first trial is %s", x.State)
 	}
-	if _, _, err := c.Tell(t.Context(), "e", first, tuner.Report{Values: loss(0, -1)}); !is[*tuner.ReportError](err) {
+	if _, _, err := c.Tell(t.Context(), "e", first, tuner.Report{Values: loss(0, -1)}); !is[*tuner.TellError](err) {
 		t.Errorf("a report to an ended trial: %v", err)
 	}
 	if x := tell(second, tuner.Report{Failed: "out of memory"}); x.State != tuner.TrialFailed || x.Reason != "out of memory" {

@@ -4,8 +4,10 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -72,10 +74,39 @@ func (g *globals) tellTrial(ctx context.Context, ref, trial string, values []str
 	}
 	c := &tuner.Controller{Store: db}
 	e, t, err := c.Tell(ctx, id, trial, r)
+	if e != nil && !e.Asked() {
+		return g.push(ctx, db, id, trial, r)
+	}
 	if err != nil {
 		return err
 	}
 	return g.printReport(e, t)
+}
+
+// push hands a report to an experiment that runs its trials itself and waits for what
+// somebody else measures of them (its collector is Push or None).
+func (g *globals) push(ctx context.Context, db *sqlite.DB, id, trial string, r tuner.Report) error {
+	e, trials, _, err := db.LoadExperiment(ctx, id, false)
+	if err != nil {
+		return err
+	}
+	if k := e.Collector.Kind; k != tuner.Push && k != tuner.NoCollector {
+		return &usageError{msg: fmt.Sprintf("experiment %s finds its trials' metrics itself (collector %s)", e.Name, k), mend: "collector: {kind: Push}, or wherry suggest for trials that you run yourself"}
+	}
+	if !r.Running {
+		return &usageError{msg: fmt.Sprintf("experiment %s runs its trials itself: they end with their runs", e.Name), mend: "--running"}
+	}
+	i := slices.IndexFunc(trials, func(t *tuner.Trial) bool { return t.Name == trial })
+	if i < 0 {
+		return &usageError{msg: fmt.Sprintf("experiment %s has no trial %q", e.Name, trial), mend: "wherry get trials " + e.ID + " lists them"}
+	}
+	for j := range r.Values {
+		r.Values[j].Time = time.Now()
+	}
+	if err := db.Report(ctx, id, trials[i].Number, r.Values); err != nil {
+		return err
+	}
+	return g.printReport(e, trials[i])
 }
 
 // reported finds the experiment that a report is for, by a file of it or by its name or

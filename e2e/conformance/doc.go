@@ -6,5 +6,8 @@
 //	                             ├── a place (place_test.go) ── wherry run -o json ── document ── compare ── table
 //	shared/kfp/own/expected.json ┘    the file, and a wherry.yaml that says what image names mean here
 //
+// Katib's examples (shared/conformance/katib) run as experiments, with the counts and
+// checks of Katib's own end-to-end test: TestKatib.
+//
 // Start reading at TestSuite and TestOwn. docs/CONFORMANCE.md says what counts.
 package conformance
