@@ -229,4 +229,3 @@ func killed(e *Experiment, cause error) string {
 	}
 	return cause.Error()
 }
-
