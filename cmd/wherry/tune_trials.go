@@ -141,6 +141,9 @@ func newTrialRun(e *tuner.Experiment, t *tuner.Trial) (*dag.Run, error) {
 // giveCheckpoint hands a trial what its parent left.
 func (r *trialRunner) giveCheckpoint(ctx context.Context, e *tuner.Experiment, run *dag.Run, parent *tuner.Trial) error {
 	from, _, err := r.db.LoadRun(ctx, parent.Run)
+	if errors.Is(err, dag.ErrNotFound) { // somebody deleted it: the trial starts from nothing, as without a checkpoint
+		return nil
+	}
 	if err != nil {
 		return fmt.Errorf("the checkpoint of trial %s: %w", parent.Name, err)
 	}
