@@ -66,8 +66,10 @@ func (r *trialRunner) Run(ctx context.Context, e *tuner.Experiment, t, parent *t
 		return tuner.Outcome{}, err
 	}
 	f := &follower{backend: r.driver.Backend, meter: m, note: r.note, last: map[string]float64{}}
-	for _, known := range t.Summary {
-		f.last[known.Name] = known.Latest
+	if e.Collector.Kind == tuner.Prometheus { // nobody but this Run tells of it: no report changes it meanwhile
+		for _, known := range t.Summary {
+			f.last[known.Name] = known.Latest
+		}
 	}
 	driver := *r.driver
 	driver.Queue = queue.New(r.db, r.capacity, e.Trial.Options.Backend, t.Run, r.g.driven)
