@@ -31,7 +31,9 @@ func newReportCmd(g *globals) *cobra.Command {
 		Long: `Report ends a trial that wherry suggest has handed out, with the values that it has
 measured. With --running it goes on: report values while it trains, each with its --step,
 and early stopping can tell that it is not worth more: then report exits with 1, and the
-trial has ended as EarlyStopped. A trial that nobody goes on with is ended with --failed.`,
+trial has ended as EarlyStopped. A trial that nobody goes on with is ended with --failed.
+To an experiment that runs its trials itself and has the collector Push or None, --running
+hands in what somebody else has measured.`,
 		Example: `  wherry report search search-1 loss=0.31 accuracy=0.9
   wherry report experiment.yaml digits-3 loss=0.7 --step 4 --running || exit 0
   wherry report search search-2 --failed "out of memory"`,
