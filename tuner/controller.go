@@ -58,6 +58,7 @@ type drive struct {
 	events  chan func()
 	live    map[int]context.CancelCauseFunc // trials that are being run, by number
 	failed  int
+	killed  int
 	ended   int
 	waiting bool // the algorithm waits for a trial to end
 	spent   bool // the algorithm has nothing left
@@ -127,8 +128,11 @@ func (d *drive) count(t *Trial) {
 		candidates = []*Trial{d.best, t}
 	}
 	d.best = optimal(d.e, d.constraints, candidates)
-	if t.State == TrialFailed || t.State == TrialMetricsUnavailable {
+	switch t.State {
+	case TrialFailed, TrialMetricsUnavailable:
 		d.failed++
+	case TrialKilled: // with the experiment, by a person: another one takes its place
+		d.killed++
 	}
 }
 

@@ -17,13 +17,13 @@ func (d *drive) turn() error {
 		d.askStopper()
 		d.decideEnd()
 	}
-	for !d.over && !d.spent && !d.waiting && len(d.live) < d.e.Parallel && (d.e.MaxTrials == 0 || len(d.trials) < d.e.MaxTrials) {
+	for !d.over && !d.spent && !d.waiting && len(d.live) < d.e.Parallel && (d.e.MaxTrials == 0 || len(d.trials)-d.killed < d.e.MaxTrials) {
 		if err := d.propose(); err != nil {
 			return err
 		}
 	}
 	if d.spent && len(d.live) == 0 && !d.over {
-		d.end(Succeeded, ReasonExhausted, "the search space is exhausted")
+		d.complete(ReasonExhausted, "the search space is exhausted")
 	}
 	if len(d.changed) > 0 || len(d.told) > 0 && !d.onlyMeasured() {
 		return d.commit()
@@ -52,9 +52,19 @@ func (d *drive) decideEnd() {
 		d.end(Failed, ReasonFailed, fmt.Sprintf("%d trials failed, %d may (maxFailedTrialCount)", d.failed, *d.e.MaxFailed))
 		return
 	}
-	if d.e.MaxTrials > 0 && d.ended >= d.e.MaxTrials {
-		d.end(Succeeded, ReasonMaxTrials, fmt.Sprintf("%d trials have ended", d.ended))
+	if n := d.ended - d.killed; d.e.MaxTrials > 0 && n >= d.e.MaxTrials {
+		d.complete(ReasonMaxTrials, fmt.Sprintf("%d trials have ended", n))
 	}
+}
+
+// complete ends an experiment that has made all its trials. Where none of them has a
+// value there is nothing that succeeded, whatever maxFailedTrialCount allows.
+func (d *drive) complete(reason, message string) {
+	if d.best == nil && len(d.trials) > 0 {
+		d.end(Failed, ReasonFailed, message+", and none has a value of "+d.e.Objectives[0].Metric)
+		return
+	}
+	d.end(Succeeded, reason, message)
 }
 
 // end ends the experiment. What still runs is of no use any more.

@@ -139,7 +139,7 @@ func nextStep(err error, code int) string {
 		return h.Hint()
 	}
 	if e, ok := errors.AsType[*source.Error](err); ok {
-		return fmt.Sprintf("correct %s; wherry run with --dry-run checks a file and starts nothing", e.File)
+		return fmt.Sprintf("correct %s; --dry-run checks a file and starts nothing", e.File)
 	}
 	if code == exitUsage {
 		return "wherry --help"

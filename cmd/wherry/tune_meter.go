@@ -102,6 +102,8 @@ func (m *meter) missing() string {
 		case c.Kind == tuner.Prometheus:
 			hint = fmt.Sprintf("let the trial show it at port %d, %s, for more than %s", c.Port, c.Path, scrapeEvery)
 		}
+	} else if ok && e.Near != "" {
+		return fmt.Sprintf("%v; did you mean %q?", err, e.Near)
 	}
 	if hint != "" {
 		return err.Error() + "; try: " + hint
