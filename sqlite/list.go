@@ -23,6 +23,8 @@ type RunRow struct {
 	Ended    time.Time
 	Tasks    int // that run something
 	Done     int // of those, the ended ones
+	// Experiment is the id of the experiment that it is a trial's run of; empty: none.
+	Experiment string
 }
 
 // RunFilter says which runs are listed; empty fields allow all.
@@ -31,6 +33,7 @@ type RunFilter struct {
 	Pipeline string // name
 	Name     string // of the run
 	Trials   string // id of an experiment: only its trials' runs; empty: none that is a trial's
+	All      bool   // the runs of trials too
 	Limit    int    // 0: no limit
 }
 
@@ -67,16 +70,17 @@ func limit(n int) int {
 }
 
 const runColumns = `r.id, r.name, r.pipeline_name, r.state, r.error, r.cancel, r.created, r.started, r.ended,
-	(SELECT count(*) FROM executions e WHERE e.run = r.id AND e.kind IN ('container', 'importer')),
-	(SELECT count(*) FROM executions e WHERE e.run = r.id AND e.kind IN ('container', 'importer')
-		AND e.state IN ('SUCCEEDED', 'FAILED', 'SKIPPED', 'CANCELED'))`
+	(SELECT count(*) FROM executions e WHERE e.run = r.id AND e.kind IN ('container', 'importer', 'tune')),
+	(SELECT count(*) FROM executions e WHERE e.run = r.id AND e.kind IN ('container', 'importer', 'tune')
+		AND e.state IN ('SUCCEEDED', 'FAILED', 'SKIPPED', 'CANCELED')),
+	coalesce(r.experiment, '')`
 
 func runRows(q querier, rest string, args ...any) ([]RunRow, error) {
 	var list []RunRow
 	err := each(q, func(rows *sql.Rows) error {
 		var r RunRow
 		var created, started, ended int64
-		err := rows.Scan(&r.ID, &r.Name, &r.Pipeline, &r.State, &r.Error, &r.Cancel, &created, &started, &ended, &r.Tasks, &r.Done)
+		err := rows.Scan(&r.ID, &r.Name, &r.Pipeline, &r.State, &r.Error, &r.Cancel, &created, &started, &ended, &r.Tasks, &r.Done, &r.Experiment)
 		r.Created, r.Started, r.Ended = moment(created), moment(started), moment(ended)
 		list = append(list, r)
 		return err
@@ -92,7 +96,7 @@ func (d *DB) ListRuns(ctx context.Context, f RunFilter) (list []RunRow, err erro
 	w.equal("r.name", f.Name)
 	if f.Trials != "" {
 		w.equal("r.experiment", f.Trials)
-	} else if f.Name == "" {
+	} else if f.Name == "" && !f.All {
 		w.add("r.experiment IS NULL")
 	}
 	err = d.view(ctx, func(s *snapshot) error {

@@ -50,6 +50,8 @@ type garbage struct {
 	store  *artifact.Store
 	runs   []runFacts
 
+	experiments map[string]bool // ids, which have folders too
+
 	stay  map[string]*runFacts // by id, without those that are to be forgotten
 	paths []string             // URIs of artifacts that stay, sorted
 }
@@ -63,9 +65,17 @@ func (g *globals) newGarbage(ctx context.Context, l gcLimits) (*garbage, error) 
 	if c.store, err = g.artifacts(); err != nil {
 		return nil, err
 	}
-	rows, err := c.db.ListRuns(ctx, sqlite.RunFilter{})
+	rows, err := c.db.ListRuns(ctx, sqlite.RunFilter{All: true})
 	if err != nil {
 		return nil, err
+	}
+	experiments, err := c.db.ListExperiments(ctx, 0)
+	if err != nil {
+		return nil, err
+	}
+	c.experiments = map[string]bool{}
+	for _, e := range experiments {
+		c.experiments[e.ID] = true
 	}
 	bases, err := c.db.Bases(ctx)
 	for _, r := range rows {

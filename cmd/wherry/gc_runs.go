@@ -70,15 +70,19 @@ func chooseRuns(runs []runFacts, sizes map[string]int64, l gcLimits) map[string]
 		}
 	}
 	forget := map[string]string{}
-	full := false
+	full, newer := false, 0 // newer: how many of those that are no trials' came before
 	for i := range runs {
 		r := &runs[i]
+		beyond := l.keep == 0 || l.keep > 0 && newer >= l.keep && r.Experiment == "" // a sweep is not to push out what it was made for
+		if r.Experiment == "" {
+			newer++
+		}
 		if !r.free() {
 			continue
 		}
 		full = full || l.maxSize >= 0 && stay.with(r) > l.maxSize
 		switch {
-		case l.keep >= 0 && i >= l.keep:
+		case beyond:
 			forget[r.ID] = keepWhy(l.keep)
 		case !l.before.IsZero() && r.last().Before(l.before):
 			forget[r.ID] = "ended " + ago(r.last())
