@@ -15,6 +15,7 @@ type RunRow struct {
 	ID       string
 	Name     string
 	Pipeline string
+	Of       string // id of the experiment that it is a trial of; empty: none
 	State    dag.State
 	Error    string
 	Cancel   bool // somebody asked for it
@@ -30,7 +31,8 @@ type RunFilter struct {
 	State    dag.State
 	Pipeline string // name
 	Name     string // of the run
-	Trials   string // id of an experiment: only its trials' runs; empty: none that is a trial's
+	Of       string // id of an experiment: only runs of its trials
+	NoTrials bool   // none that is a trial's
 	Limit    int    // 0: no limit
 }
 
@@ -66,7 +68,7 @@ func limit(n int) int {
 	return n
 }
 
-const runColumns = `r.id, r.name, r.pipeline_name, r.state, r.error, r.cancel, r.created, r.started, r.ended,
+const runColumns = `r.id, r.name, r.pipeline_name, coalesce(r.experiment, ''), r.state, r.error, r.cancel, r.created, r.started, r.ended,
 	(SELECT count(*) FROM executions e WHERE e.run = r.id AND e.kind IN ('container', 'importer')),
 	(SELECT count(*) FROM executions e WHERE e.run = r.id AND e.kind IN ('container', 'importer')
 		AND e.state IN ('SUCCEEDED', 'FAILED', 'SKIPPED', 'CANCELED'))`
@@ -76,7 +78,7 @@ func runRows(q querier, rest string, args ...any) ([]RunRow, error) {
 	err := each(q, func(rows *sql.Rows) error {
 		var r RunRow
 		var created, started, ended int64
-		err := rows.Scan(&r.ID, &r.Name, &r.Pipeline, &r.State, &r.Error, &r.Cancel, &created, &started, &ended, &r.Tasks, &r.Done)
+		err := rows.Scan(&r.ID, &r.Name, &r.Pipeline, &r.Of, &r.State, &r.Error, &r.Cancel, &created, &started, &ended, &r.Tasks, &r.Done)
 		r.Created, r.Started, r.Ended = moment(created), moment(started), moment(ended)
 		list = append(list, r)
 		return err
@@ -90,9 +92,8 @@ func (d *DB) ListRuns(ctx context.Context, f RunFilter) (list []RunRow, err erro
 	w.equal("r.state", string(f.State))
 	w.equal("r.pipeline_name", f.Pipeline)
 	w.equal("r.name", f.Name)
-	if f.Trials != "" {
-		w.equal("r.experiment", f.Trials)
-	} else if f.Name == "" {
+	w.equal("r.experiment", f.Of)
+	if f.NoTrials {
 		w.add("r.experiment IS NULL")
 	}
 	err = d.view(ctx, func(s *snapshot) error {

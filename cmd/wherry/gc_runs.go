@@ -127,20 +127,30 @@ func (c *garbage) chooseForget(ctx context.Context) (map[string]string, error) {
 				return nil, err
 			}
 		}
-	}
-	forget := chooseRuns(c.runs, sizes, c.limits)
-	if c.limits.before.IsZero() {
-		return forget, nil
-	}
-	used, err := c.db.InUse(ctx, sortedNames(forget), c.limits.before)
-	if err != nil {
-		return nil, err
-	}
-	others := chooseRuns(c.runs, sizes, gcLimits{keep: c.limits.keep, maxSize: c.limits.maxSize})
-	for id := range used {
-		if others[id] == "" {
-			delete(forget, id)
+		for i := range c.sweeps {
+			c.sweeps[i].digests = digests[c.sweeps[i].ID]
 		}
+	}
+	return c.spareUsed(ctx, units(c.runs, c.sweeps), sizes)
+}
+
+// spareUsed returns which units are to be forgotten and why, with each run of an experiment.
+func (c *garbage) spareUsed(ctx context.Context, all []runFacts, sizes map[string]int64) (map[string]string, error) {
+	forget := chooseRuns(all, sizes, c.limits)
+	if !c.limits.before.IsZero() {
+		used, err := c.db.InUse(ctx, c.members(forget), c.limits.before)
+		if err != nil {
+			return nil, err
+		}
+		others := chooseRuns(all, sizes, gcLimits{keep: c.limits.keep, maxSize: c.limits.maxSize})
+		for run := range used {
+			if unit := c.unitOf(run); others[unit] == "" {
+				delete(forget, unit)
+			}
+		}
+	}
+	for _, run := range c.members(forget) {
+		forget[run] = forget[c.unitOf(run)]
 	}
 	return forget, nil
 }
