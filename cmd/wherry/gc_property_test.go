@@ -109,7 +109,7 @@ func (w *gcWorld) tune(trials int, ends bool) {
 	})
 	for i := range trials {
 		t := &tuner.Trial{Number: i, Name: fmt.Sprint("sweep-", i), State: tuner.TrialRunning, Run: fmt.Sprint("run", w.n+1), Created: w.now}
-		w.run([]int{i}, ends || i > 0, e.ID)
+		w.run([]int{i}, ends || rapid.Bool().Draw(w.rt, "trial ends"), e.ID)
 		w.in(func(ctx context.Context, _ *globals, db *sqlite.DB, _ *artifact.Store) {
 			w.must(db.CommitTrials(ctx, tuner.Batch{Experiment: e, Trials: []*tuner.Trial{t}}))
 		})
