@@ -106,11 +106,17 @@ func (d *DB) ListRuns(ctx context.Context, f RunFilter) (list []RunRow, err erro
 	return list, nil
 }
 
+// Conditions that leave out the runs of trials, each with an index of its own.
+const (
+	whereLast        = ` WHERE r.experiment IS NULL ORDER BY r.created DESC, r.id DESC LIMIT 1`
+	whereInterrupted = ` WHERE r.experiment IS NULL AND r.state NOT IN ('SUCCEEDED', 'FAILED', 'SKIPPED', 'CANCELED') ORDER BY r.created, r.id`
+)
+
 // Interrupted returns the runs that have not ended and are no trials, oldest first. Whether one has
 // lost its driver, its owner lock says.
 func (d *DB) Interrupted(ctx context.Context) (list []RunRow, err error) {
 	err = d.view(ctx, func(s *snapshot) error {
-		list, err = runRows(s, ` WHERE r.state NOT IN ('SUCCEEDED', 'FAILED', 'SKIPPED', 'CANCELED') AND r.experiment IS NULL ORDER BY r.created, r.id`)
+		list, err = runRows(s, whereInterrupted)
 		return err
 	})
 	if err != nil {
