@@ -58,6 +58,8 @@ func (d *drive) settle(n *node) {
 		d.importArtifact(n)
 	case n.comp.Claim != nil:
 		d.claim(n)
+	case n.comp.Tune != nil:
+		d.tune(n)
 	default:
 		d.prepare(n)
 	}
@@ -412,6 +414,9 @@ func (d *drive) cancel() {
 			case n.live:
 				pod := n.pod()
 				d.after(func() { d.stop(pod, d.stopGrace()) })
+			case n.stopSearch != nil:
+				stop := n.stopSearch // the search ends with its trials
+				d.after(func() { stop(ErrTuneCanceled) })
 			case n.phase == phaseResolving && n.exec.State == Running:
 				// being adopted; adoptPod sees that the run is canceled
 			case n.phase == phaseWaiting:

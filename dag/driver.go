@@ -38,6 +38,7 @@ type Driver struct {
 	HomeID    string // short id of it, in pod names
 	// Evaluators evaluate conditions and selectors, by the expression's language.
 	Evaluators map[string]Evaluator
+	Tuner      Tuner // nil: a tuning step fails
 
 	// Observe is called from the driver's loop; it must not block. May be nil.
 	Observe func(Event)

@@ -2,6 +2,7 @@ package dag
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"slices"
 	"time"
@@ -25,8 +26,11 @@ type node struct {
 	live    bool             // an attempt of it has a goroutine
 	begun   bool             // its pod has started under a driver before: it has its secrets
 	request runner.Resources // of the queue
-	offer   *offered         // to the run that replaces this one; nil: to none
-	views   *sharedViews     // of the attempt that runs
+	// stopSearch ends the search of a tuning step that is under way, for a cause.
+	stopSearch context.CancelCauseFunc
+
+	offer *offered     // to the run that replaces this one; nil: to none
+	views *sharedViews // of the attempt that runs
 }
 
 // phase is where a node stands between two states. It is derived again after a
@@ -87,6 +91,8 @@ func kindOf(t *Task, c *Component) Kind {
 		return KindLoop
 	case c.Importer != nil:
 		return KindImporter
+	case c.Tune != nil:
+		return KindTune
 	case c.Graph == nil:
 		return KindContainer
 	case t.When != nil:

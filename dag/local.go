@@ -38,3 +38,21 @@ func LocalImports(r *Run) []string {
 	slices.Sort(out)
 	return slices.Compact(out)
 }
+
+// SearchFiles lists the words of tuning steps that may be files: absolute paths, of
+// which some are there.
+func SearchFiles(p *Pipeline) []string {
+	var out []string
+	for _, name := range sortedKeys(p.Components) {
+		c := p.Components[name]
+		if c.Tune == nil || Launcher(c.Tune.Image) != LauncherWherry {
+			continue
+		}
+		for _, a := range c.Tune.Args {
+			if len(a.Text) == 1 && a.Text[0].Ref == nil {
+				out = append(out, localPath(a.Text[0].Text, p.File))
+			}
+		}
+	}
+	return out
+}

@@ -44,8 +44,8 @@ type Unsupported struct {
 	Pos  source.Pos `json:"pos"`
 }
 
-// Component is something that a task runs. Exactly one of Graph, Pod, Importer
-// and Claim is set.
+// Component is something that a task runs. Exactly one of Graph, Pod, Importer,
+// Claim and Tune is set.
 type Component struct {
 	Name     string     `json:"name"`
 	Inputs   Inputs     `json:"inputs"`
@@ -54,6 +54,7 @@ type Component struct {
 	Pod      *Pod       `json:"pod,omitempty"`
 	Importer *Importer  `json:"importer,omitempty"`
 	Claim    *Claim     `json:"claim,omitempty"`
+	Tune     *Tune      `json:"tune,omitempty"`
 	Pos      source.Pos `json:"pos"`
 }
 

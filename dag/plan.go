@@ -71,6 +71,9 @@ func planned(run *Run, t *Task, c *Component, prefix string, anew bool) PlannedT
 		out.Cache = false
 	}
 	out.Cache = out.Cache && !anew
+	if c.Tune != nil {
+		out.Image, out.Command = c.Tune.Image, plain(c.Tune.Args)
+	}
 	if c.Pod != nil {
 		first := c.Pod.Containers[0]
 		out.Image = plain([]Arg{{Text: first.Image}})[0]

@@ -149,6 +149,8 @@ func (d *drive) adopt() error {
 			d.importArtifact(n)
 		case n.comp.Claim != nil:
 			d.claim(n)
+		case n.comp.Tune != nil:
+			d.tune(n)
 		default:
 			d.adoptPod(n, pods)
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"hash/fnv"
 	"math/rand/v2"
 	"strings"
 	"sync"
@@ -127,7 +128,7 @@ func (s *simulation) drive(id string, cancel bool) bool {
 	d := &Driver{
 		Backend: s.backend, Store: f, Artifacts: s.artifacts, Home: s.home, HomeID: "h",
 		Queue: queue.New(f, capacity, "fake", id, nil), Patience: time.Second,
-		Evaluators: map[string]Evaluator{"sim": simEvaluator{}},
+		Evaluators: map[string]Evaluator{"sim": simEvaluator{}}, Tuner: simTuner{},
 	}
 	var run *Run
 	var err error
@@ -164,6 +165,23 @@ func (s *simulation) drive(id string, cancel bool) bool {
 	return false
 }
 
+// simTuner is a Tuner whose searches last as long as their id says; some fail.
+type simTuner struct{}
+
+func (simTuner) Tune(ctx context.Context, s Search) (map[string]string, string, error) {
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(s.ID))
+	select {
+	case <-time.After(time.Duration(h.Sum32()%3000) * time.Millisecond):
+	case <-ctx.Done():
+		return nil, "", context.Cause(ctx)
+	}
+	if h.Sum32()%7 == 0 {
+		return nil, "", errors.New("all trials failed")
+	}
+	return map[string]string{"best-lr": "0.1"}, "best of 3 trials", nil
+}
+
 // outcome decides how long a pod runs and how it ends.
 func (s *simulation) outcome(pod runner.Pod, _ int) (time.Duration, runner.Exit) {
 	after := time.Duration(s.backend.rng.IntN(3000)) * time.Millisecond
@@ -186,6 +204,7 @@ func (s *simulation) pipeline() *Pipeline {
 		"no image":  {Name: "no image", Pod: &Pod{Containers: []Container{{Image: Literal("missing"), Command: Args("step")}}}},
 		"list": {Name: "list", Pod: &Pod{Containers: []Container{{Image: Literal("img"), Command: Args("list")}}},
 			Outputs: Outputs{Parameters: map[string]*OutputParameter{"items": {Type: TypeList}}}},
+		"search":  {Name: "search", Tune: &Tune{Image: LauncherWherry}, Outputs: Outputs{Parameters: map[string]*OutputParameter{"best-lr": {Type: TypeDouble}}}},
 		"claim":   {Name: "claim", Claim: &Claim{}, Outputs: Outputs{Parameters: map[string]*OutputParameter{"name": {}}}},
 		"unclaim": {Name: "unclaim", Claim: &Claim{Delete: true}, Inputs: Inputs{Parameters: map[string]*Parameter{"pvc_name": {Type: TypeString}}}},
 	}}
@@ -193,7 +212,7 @@ func (s *simulation) pipeline() *Pipeline {
 		p.Components[uri] = &Component{Name: uri, Importer: &Importer{URI: &Source{Constant: &Constant{uri}}, Reimport: s.rng.IntN(2) == 0},
 			Outputs: Outputs{Artifacts: map[string]*OutputArtifact{"artifact": {}}}}
 	}
-	others := []string{"step", "step", "list", "claim", "https://sim/well", "https://sim/full", "https://sim/broken", "no image"}
+	others := []string{"step", "step", "list", "claim", "https://sim/well", "https://sim/full", "https://sim/broken", "no image", "search"}
 	p.Components["inner"] = &Component{Name: "inner", Graph: s.graph([]string{"step", "step", "claim"}, 4)}
 	p.Components["body"] = &Component{Name: "body", Graph: s.graph([]string{"step", "with item", "inner", "loop step", "list"}, 3), Inputs: itemInput}
 	p.Components["root"] = &Component{Name: "root", Graph: s.graph(append(others, "step", "inner", "loop body", "loop step", "loop body", "unclaim"), 8)}

@@ -42,6 +42,7 @@ type Kind string
 const (
 	KindContainer Kind = "container"
 	KindImporter  Kind = "importer"
+	KindTune      Kind = "tune"
 	KindDAG       Kind = "dag"
 	KindCondition Kind = "condition"
 	KindLoop      Kind = "loop"
@@ -49,7 +50,7 @@ const (
 )
 
 // Runs reports whether an execution of this kind runs something itself.
-func (k Kind) Runs() bool { return k == KindContainer || k == KindImporter }
+func (k Kind) Runs() bool { return k == KindContainer || k == KindImporter || k == KindTune }
 
 // Run is one run of a pipeline.
 type Run struct {
@@ -182,10 +183,10 @@ type Execution struct {
 	RetryAt   time.Time
 }
 
-// Tries is how often the execution was started. An importer has no attempts of its
-// own: nothing of it could be adopted.
+// Tries is how often the execution was started. An importer and a tuning step have no
+// attempts of their own: nothing of them could be adopted.
 func (x *Execution) Tries() int {
-	if x.Kind == KindImporter && !x.Started.IsZero() {
+	if (x.Kind == KindImporter || x.Kind == KindTune) && !x.Started.IsZero() {
 		return 1
 	}
 	return len(x.Attempts)

@@ -51,19 +51,22 @@ type validator struct {
 
 func (v *validator) component(c *Component) error {
 	bodies := 0
-	for _, set := range []bool{c.Graph != nil, c.Pod != nil, c.Importer != nil, c.Claim != nil} {
+	for _, set := range []bool{c.Graph != nil, c.Pod != nil, c.Importer != nil, c.Claim != nil, c.Tune != nil} {
 		if set {
 			bodies++
 		}
 	}
 	if bodies != 1 {
-		return v.f.Errorf(c.Pos, "component %q must have exactly one of a graph, a container, an importer and a claim", c.Name)
+		return v.f.Errorf(c.Pos, "component %q must have exactly one of a graph, a container, an importer, a claim and a search", c.Name)
 	}
 	if err := v.names(c); err != nil {
 		return err
 	}
 	if c.Pod != nil {
 		return v.pod(c)
+	}
+	if c.Tune != nil && len(c.Outputs.Artifacts) > 0 {
+		return v.f.Errorf(c.Pos, "component %q: a tuning step (image %s) hands on parameters, no artifact %q", c.Name, c.Tune.Image, sortedKeys(c.Outputs.Artifacts)[0])
 	}
 	if c.Graph == nil {
 		return nil

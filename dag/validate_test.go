@@ -78,8 +78,8 @@ func TestValidate(t *testing.T) {
 		mend  string
 	}{
 		{"root", func(p *Pipeline) { p.Root = "rot" }, `p.yaml: the pipeline has no root component "rot"`, ""},
-		{"no body", func(p *Pipeline) { p.Components["load"].Pod = nil }, `p.yaml:2:3: component "load" must have exactly one of a graph, a container, an importer and a claim`, ""},
-		{"two bodies", func(p *Pipeline) { p.Components["load"].Importer = &Importer{} }, `p.yaml:2:3: component "load" must have exactly one of a graph, a container, an importer and a claim`, ""},
+		{"no body", func(p *Pipeline) { p.Components["load"].Pod = nil }, `p.yaml:2:3: component "load" must have exactly one of a graph, a container, an importer, a claim and a search`, ""},
+		{"two bodies", func(p *Pipeline) { p.Components["load"].Importer = &Importer{} }, `p.yaml:2:3: component "load" must have exactly one of a graph, a container, an importer, a claim and a search`, ""},
 		{"component", func(p *Pipeline) { task(p, "train").Component = "trian" }, `p.yaml:11:3: task "train": unknown component "trian"`, `did you mean "train"?`},
 		{"component, none near", func(p *Pipeline) { task(p, "train").Component = "xyz" }, `p.yaml:11:3: task "train": unknown component "xyz"`, "known: load, root, train"},
 		{"dependency", func(p *Pipeline) { task(p, "train").Needs = []Edge{{Task: "laod"}} }, `p.yaml:11:3: task "train": depends on unknown task "laod"`, `did you mean "load"?`},

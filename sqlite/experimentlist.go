@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/wherry-ml/wherry/tuner"
@@ -16,22 +17,34 @@ type ExperimentRow struct {
 	State    tuner.State
 	Reason   string
 	Trials   int
-	Done     int // ended ones
+	Done     int  // ended ones
+	Asked    bool // somebody else runs them: nobody drives it
 	Created  time.Time
 	Ended    time.Time
+}
+
+// Run is the id of the run that the experiment is a tuning step of, and which drives
+// it; empty: it is one of its own.
+func (r *ExperimentRow) Run() string {
+	run, _, ok := strings.Cut(r.ID, "-")
+	if !ok {
+		return ""
+	}
+	return run
 }
 
 func experimentRows(q querier, rest string, args ...any) (list []ExperimentRow, err error) {
 	err = each(q, func(rows *sql.Rows) error {
 		var r ExperimentRow
 		var created, ended int64
-		err := rows.Scan(&r.ID, &r.Name, &r.State, &r.Reason, &created, &ended, &r.Trials, &r.Done)
+		err := rows.Scan(&r.ID, &r.Name, &r.State, &r.Reason, &created, &ended, &r.Trials, &r.Done, &r.Asked)
 		r.Created, r.Ended = moment(created), moment(ended)
 		list = append(list, r)
 		return err
 	}, `SELECT e.id, e.name, e.state, e.reason, e.created, e.ended,
 			(SELECT count(*) FROM trials t WHERE t.experiment = e.id),
-			(SELECT count(*) FROM trials t WHERE t.experiment = e.id AND t.state NOT IN ('Created', 'Running'))
+			(SELECT count(*) FROM trials t WHERE t.experiment = e.id AND t.state NOT IN ('Created', 'Running')),
+			json_extract(e.spec, '$.trial.pipeline') IS NULL
 		FROM experiments e`+rest, args...)
 	return list, err
 }
@@ -48,11 +61,12 @@ func (d *DB) ListExperiments(ctx context.Context, n int) (list []ExperimentRow, 
 	return list, nil
 }
 
-// OpenExperiments returns the experiments that have not ended, oldest first. Whether one
-// has lost its driver, its owner lock says.
+// OpenExperiments returns the experiments that have not ended, oldest first, but for
+// those whose trials somebody else runs. Whether one has lost its driver, its owner lock
+// says.
 func (d *DB) OpenExperiments(ctx context.Context) (list []ExperimentRow, err error) {
 	err = d.view(ctx, func(s *snapshot) error {
-		list, err = experimentRows(s, ` WHERE e.state NOT IN (?, ?) ORDER BY e.created, e.id`, tuner.Succeeded, tuner.Failed)
+		list, err = experimentRows(s, ` WHERE e.state NOT IN (?, ?) AND json_extract(e.spec, '$.trial.pipeline') IS NOT NULL ORDER BY e.created, e.id`, tuner.Succeeded, tuner.Failed)
 		return err
 	})
 	if err != nil {

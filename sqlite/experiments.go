@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
@@ -44,9 +45,14 @@ func experimentSpec(e *tuner.Experiment) (string, error) {
 func (d *DB) CommitTrials(ctx context.Context, b tuner.Batch) error {
 	e := b.Experiment
 	err := d.update(ctx, b.Durable, func(t *tx) error {
-		if _, err := t.exec(`UPDATE experiments SET state = ?, reason = ?, message = ?, ended = ? WHERE id = ?`,
-			e.State, e.Reason, e.Message, stamp(e.Ended), e.ID); err != nil {
+		res, err := t.exec(`UPDATE experiments SET state = ?, reason = ?, message = ?, ended = ?, revision = revision + 1
+			WHERE id = ? AND (? OR revision = ?)`,
+			e.State, e.Reason, e.Message, stamp(e.Ended), e.ID, !b.Exclusive, e.Revision)
+		if err != nil {
 			return err
+		}
+		if n, err := res.RowsAffected(); err != nil || n == 0 && b.Exclusive {
+			return cmp.Or(err, tuner.ErrConflict)
 		}
 		if b.Spec {
 			spec, err := experimentSpec(e)
@@ -192,8 +198,8 @@ func loadExperiment(s *snapshot, id string) (*tuner.Experiment, error) {
 	e := &tuner.Experiment{}
 	var spec string
 	var created, ended int64
-	err := s.row(`SELECT spec, state, reason, message, created, ended FROM experiments WHERE id = ?`, id).
-		Scan(&spec, &e.State, &e.Reason, &e.Message, &created, &ended)
+	err := s.row(`SELECT spec, state, reason, message, created, ended, revision FROM experiments WHERE id = ?`, id).
+		Scan(&spec, &e.State, &e.Reason, &e.Message, &created, &ended, &e.Revision)
 	if err == sql.ErrNoRows {
 		return nil, &NotFoundError{Kind: "experiment", Ref: id}
 	}

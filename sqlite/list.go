@@ -15,7 +15,6 @@ type RunRow struct {
 	ID       string
 	Name     string
 	Pipeline string
-	Of       string // id of the experiment that it is a trial of; empty: none
 	State    dag.State
 	Error    string
 	Cancel   bool // somebody asked for it
@@ -24,6 +23,8 @@ type RunRow struct {
 	Ended    time.Time
 	Tasks    int // that run something
 	Done     int // of those, the ended ones
+	// Experiment is the id of the experiment that it is a trial's run of; empty: none.
+	Experiment string
 }
 
 // RunFilter says which runs are listed; empty fields allow all.
@@ -31,7 +32,7 @@ type RunFilter struct {
 	State    dag.State
 	Pipeline string // name
 	Name     string // of the run
-	Of       string // id of an experiment: only runs of its trials
+	Trials   string // id of an experiment: only runs of its trials
 	NoTrials bool   // none that is a trial's
 	Limit    int    // 0: no limit
 }
@@ -68,17 +69,18 @@ func limit(n int) int {
 	return n
 }
 
-const runColumns = `r.id, r.name, r.pipeline_name, coalesce(r.experiment, ''), r.state, r.error, r.cancel, r.created, r.started, r.ended,
-	(SELECT count(*) FROM executions e WHERE e.run = r.id AND e.kind IN ('container', 'importer')),
-	(SELECT count(*) FROM executions e WHERE e.run = r.id AND e.kind IN ('container', 'importer')
-		AND e.state IN ('SUCCEEDED', 'FAILED', 'SKIPPED', 'CANCELED'))`
+const runColumns = `r.id, r.name, r.pipeline_name, r.state, r.error, r.cancel, r.created, r.started, r.ended,
+	(SELECT count(*) FROM executions e WHERE e.run = r.id AND e.kind IN ('container', 'importer', 'tune')),
+	(SELECT count(*) FROM executions e WHERE e.run = r.id AND e.kind IN ('container', 'importer', 'tune')
+		AND e.state IN ('SUCCEEDED', 'FAILED', 'SKIPPED', 'CANCELED')),
+	coalesce(r.experiment, '')`
 
 func runRows(q querier, rest string, args ...any) ([]RunRow, error) {
 	var list []RunRow
 	err := each(q, func(rows *sql.Rows) error {
 		var r RunRow
 		var created, started, ended int64
-		err := rows.Scan(&r.ID, &r.Name, &r.Pipeline, &r.Of, &r.State, &r.Error, &r.Cancel, &created, &started, &ended, &r.Tasks, &r.Done)
+		err := rows.Scan(&r.ID, &r.Name, &r.Pipeline, &r.State, &r.Error, &r.Cancel, &created, &started, &ended, &r.Tasks, &r.Done, &r.Experiment)
 		r.Created, r.Started, r.Ended = moment(created), moment(started), moment(ended)
 		list = append(list, r)
 		return err
@@ -92,7 +94,7 @@ func (d *DB) ListRuns(ctx context.Context, f RunFilter) (list []RunRow, err erro
 	w.equal("r.state", string(f.State))
 	w.equal("r.pipeline_name", f.Pipeline)
 	w.equal("r.name", f.Name)
-	w.equal("r.experiment", f.Of)
+	w.equal("r.experiment", f.Trials)
 	if f.NoTrials {
 		w.add("r.experiment IS NULL")
 	}

@@ -43,7 +43,7 @@ func TestListTrials(t *testing.T) {
 	newRun(t, d, "mine")
 	sweep(t, d, "e", 1, 2, dag.Running)
 	for want, f := range map[string]sqlite.RunFilter{
-		"e-0 e-1 mine": {}, "mine": {NoTrials: true}, "e-0 e-1": {Of: "e"}, "": {Of: "f"}, "e-1": {Name: "sweep-1"},
+		"e-0 e-1 mine": {}, "mine": {NoTrials: true}, "e-0 e-1": {Trials: "e"}, "": {Trials: "f"}, "e-1": {Name: "sweep-1"},
 	} {
 		list, err := d.ListRuns(t.Context(), f)
 		if err != nil {
@@ -52,8 +52,8 @@ func TestListTrials(t *testing.T) {
 		var ids []string
 		for _, r := range list {
 			ids = append(ids, r.ID)
-			if (r.Of == "e") != strings.HasPrefix(r.ID, "e-") {
-				t.Errorf("%s is of %q", r.ID, r.Of)
+			if (r.Experiment == "e") != strings.HasPrefix(r.ID, "e-") {
+				t.Errorf("%s is of %q", r.ID, r.Experiment)
 			}
 		}
 		slices.Sort(ids)

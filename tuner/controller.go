@@ -1,11 +1,9 @@
 package tuner
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/wherry-ml/wherry/tuner/suggest"
@@ -60,6 +58,7 @@ type drive struct {
 	events  chan func()
 	live    map[int]context.CancelCauseFunc // trials that are being run, by number
 	failed  int
+	killed  int
 	ended   int
 	waiting bool // the algorithm waits for a trial to end
 	spent   bool // the algorithm has nothing left
@@ -69,10 +68,14 @@ type drive struct {
 	batch   Batch
 	changed map[*Trial]bool
 	told    []Event
+	acts    []func() // to be done once the batch is committed
+
+	best        *Trial          // of those that have ended
+	measuredNow map[*Trial]bool // since the last turn
 }
 
 func (c *Controller) load(ctx context.Context, id string) (*drive, error) {
-	d := &drive{Controller: c, ctx: ctx, events: make(chan func(), 64), live: map[int]context.CancelCauseFunc{}, changed: map[*Trial]bool{}}
+	d := &drive{Controller: c, ctx: ctx, events: make(chan func(), 64), live: map[int]context.CancelCauseFunc{}, changed: map[*Trial]bool{}, measuredNow: map[*Trial]bool{}}
 	e, trials, observed, err := c.Store.LoadExperiment(ctx, id, true)
 	if err != nil {
 		return d, err
@@ -120,17 +123,22 @@ func (d *drive) count(t *Trial) {
 		return
 	}
 	d.ended++
-	if t.State == TrialFailed || t.State == TrialMetricsUnavailable {
+	candidates := []*Trial{t}
+	if d.best != nil {
+		candidates = []*Trial{d.best, t}
+	}
+	d.best = optimal(d.e, d.constraints, candidates)
+	switch t.State {
+	case TrialFailed, TrialMetricsUnavailable:
 		d.failed++
+	case TrialKilled: // with the experiment, by a person: another one takes its place
+		d.killed++
 	}
 }
 
 // loop runs until the experiment has ended or is given up.
 func (d *drive) loop() error {
-	if d.e.State == Created || d.e.State == Restarting {
-		d.e.State, d.e.Reason, d.e.Message = Running, ReasonRunning, ""
-		d.tell(nil, false)
-	}
+	d.begin()
 	for _, t := range d.trials {
 		if !t.State.Ended() {
 			d.start(t)
@@ -178,9 +186,10 @@ func (d *drive) done() <-chan struct{} {
 	return d.ctx.Done()
 }
 
-// drain applies what has come meanwhile, so that it shares a transaction.
+// drain applies what has come meanwhile, so that it shares a transaction; not what
+// comes while it does, or trials that write without a pause would keep the loop in it.
 func (d *drive) drain() {
-	for {
+	for range cap(d.events) {
 		select {
 		case f := <-d.events:
 			f()
@@ -188,212 +197,6 @@ func (d *drive) drain() {
 			return
 		}
 	}
-}
-
-// turn decides what follows: the end, or more trials.
-func (d *drive) turn() error {
-	if !d.over {
-		d.decideEnd()
-	}
-	for !d.over && !d.spent && !d.waiting && len(d.live) < d.e.Parallel && (d.e.MaxTrials == 0 || len(d.trials) < d.e.MaxTrials) {
-		if err := d.propose(); err != nil {
-			return err
-		}
-	}
-	if d.spent && len(d.live) == 0 && !d.over {
-		d.end(Succeeded, ReasonExhausted, "the search space is exhausted")
-	}
-	if len(d.changed) > 0 || len(d.told) > 0 && !d.onlyMeasured() {
-		return d.commit()
-	}
-	return nil
-}
-
-func (d *drive) onlyMeasured() bool {
-	for _, e := range d.told {
-		if !e.Measured {
-			return false
-		}
-	}
-	return true
-}
-
-// decideEnd ends the experiment where its goal, its failures or its number of trials
-// say so, in Katib's order.
-func (d *drive) decideEnd() {
-	lead := d.e.Objectives[0]
-	if best := Optimal(d.e, d.trials); best != nil && lead.reached(best.Value(d.e, lead.Metric)) {
-		d.end(Succeeded, ReasonGoal, fmt.Sprintf("%s of %s reached the goal", lead.Metric, best.Name))
-		return
-	}
-	if d.e.MaxFailed != nil && d.failed > *d.e.MaxFailed {
-		d.end(Failed, ReasonFailed, fmt.Sprintf("%d trials failed, %d may (maxFailedTrialCount)", d.failed, *d.e.MaxFailed))
-		return
-	}
-	if d.e.MaxTrials > 0 && d.ended >= d.e.MaxTrials {
-		d.end(Succeeded, ReasonMaxTrials, fmt.Sprintf("%d trials have ended", d.ended))
-	}
-}
-
-// end ends the experiment. What still runs is of no use any more.
-func (d *drive) end(state State, reason, message string) {
-	d.over = true
-	d.e.State, d.e.Reason, d.e.Message, d.e.Ended = state, reason, message, time.Now()
-	for _, cancel := range d.live {
-		cancel(errStopped)
-	}
-	d.tell(nil, false)
-}
-
-// giveUp ends the driving, not the experiment. Only who was asked to cancels trials.
-func (d *drive) giveUp() {
-	d.over = true
-	cause := context.Cause(d.ctx)
-	if cause == nil {
-		cause = ErrLeave
-	}
-	for _, cancel := range d.live {
-		cancel(cause)
-	}
-}
-
-// propose asks the algorithm for a trial, and has it run once it is on record.
-func (d *drive) propose() error {
-	p, err := d.algorithm.Next(d.query())
-	switch {
-	case errors.Is(err, suggest.ErrWait) && len(d.live) > 0:
-		d.waiting = true
-		return nil
-	case errors.Is(err, suggest.ErrExhausted):
-		d.spent = true
-		return nil
-	case err != nil:
-		return fmt.Errorf("algorithm %s: %w", d.e.Algorithm.Name, err)
-	}
-	if p.Parent >= 0 {
-		p.Parent -= len(d.warm)
-	}
-	n := len(d.trials)
-	t := &Trial{
-		Number: n, Name: fmt.Sprintf("%s-%d", d.e.Name, n+1), State: TrialRunning, Proposal: p,
-		Run: d.Runner.NewRun(), Created: time.Now(), Started: time.Now(),
-	}
-	d.trials = append(d.trials, t)
-	d.tell(t, false)
-	if err := d.commit(); err != nil {
-		return err
-	}
-	d.start(t)
-	return nil
-}
-
-func (d *drive) query() suggest.Query {
-	history := make([]suggest.Trial, len(d.warm), len(d.warm)+len(d.trials)+1)
-	copy(history, d.warm)
-	for i, t := range d.trials {
-		if i += len(d.warm); i < len(d.history) && d.history[i].State != suggest.Running {
-			history = append(history, d.history[i])
-			continue
-		}
-		history = append(history, t.record(d.e, d.constraints, len(d.warm)))
-	}
-	d.history = history
-	return suggest.Query{Space: d.space, History: history, Seed: d.e.Seed, Budget: d.budget(), Workers: max(1, d.e.Parallel)}
-}
-
-// budget is how many trials there are to be in all.
-func (d *drive) budget() int {
-	if d.e.MaxTrials == 0 {
-		return 0
-	}
-	return d.e.MaxTrials + len(d.warm)
-}
-
-// start has a trial run.
-func (d *drive) start(t *Trial) {
-	ctx, cancel := context.WithCancelCause(context.WithoutCancel(d.ctx))
-	d.live[t.Number] = cancel
-	var parent *Trial
-	if p := t.Proposal.Parent; p >= 0 && p < t.Number {
-		parent = d.trials[p]
-	}
-	if t.Stop != "" { // it was condemned, and the process ended before it was stopped
-		cancel(errStopped)
-	}
-	e := d.e
-	go func() {
-		o, err := d.Runner.Run(ctx, e, t, parent, func(o Observed) {
-			o.Trial = t.Number
-			d.events <- func() { d.measured(t, o) }
-		})
-		d.events <- func() { d.finish(t, context.Cause(ctx), o, err) }
-	}()
-}
-
-// measured takes in observations, and stops the trial where they say so.
-func (d *drive) measured(t *Trial, o Observed) {
-	o = t.Observe(d.e, o)
-	if len(o.List) == 0 {
-		return
-	}
-	d.batch.Observed = append(d.batch.Observed, o)
-	d.told = append(d.told, Event{Experiment: d.e, Trial: t, Measured: true})
-	if d.stopper == nil || t.Stop != "" || d.over {
-		return
-	}
-	history := d.query().History
-	if reason, stop := d.stopper.Stop(history, t.Number+len(d.warm)); stop {
-		t.Stop = reason
-		d.tell(t, false)
-		if d.commit() == nil { // else it comes again with the next readings, or as the loop's error
-			d.live[t.Number](errStopped)
-		}
-	}
-}
-
-// finish records how a trial ended.
-func (d *drive) finish(t *Trial, cause error, o Outcome, err error) {
-	unread := d.takeReports() // they may be all that is known of it
-	d.live[t.Number](nil)
-	delete(d.live, t.Number)
-	d.waiting = false
-	if errors.Is(cause, ErrLeave) {
-		return
-	}
-	if unread != nil {
-		d.fatal = cmp.Or(d.fatal, unread)
-		return
-	}
-	if err != nil && cause == nil {
-		d.fatal = cmp.Or(d.fatal, fmt.Errorf("trial %s: %w", t.Name, err))
-		return
-	}
-	missing := t.losses(d.e) == nil
-	switch {
-	case t.Stop != "" && missing:
-		t.State, t.Reason = TrialMetricsUnavailable, "stopped early, without a value of "+d.e.Objectives[0].Metric
-	case t.Stop != "":
-		t.State, t.Reason = TrialEarlyStopped, t.Stop
-	case cause != nil:
-		t.State, t.Reason = TrialKilled, killed(d.e, cause)
-	case !o.Succeeded:
-		t.State, t.Reason = TrialFailed, strings.Join(append([]string{o.Error}, o.Tail...), "\n  ")
-	case missing:
-		t.State, t.Reason = TrialMetricsUnavailable, o.Missing
-	default:
-		t.State, t.Reason = TrialSucceeded, ""
-	}
-	t.Ended = time.Now()
-	d.count(t)
-	d.batch.Durable = true
-	d.tell(t, false)
-}
-
-func killed(e *Experiment, cause error) string {
-	if errors.Is(cause, errStopped) {
-		return "the experiment ended before it: " + e.Message
-	}
-	return cause.Error()
 }
 
 // tell remembers a change for the next commit.
@@ -409,7 +212,7 @@ func (d *drive) commit() error {
 	if len(d.told) == 0 {
 		return nil
 	}
-	d.batch.Experiment = d.e
+	d.batch.Experiment, d.batch.Exclusive = d.e, d.e.Asked()
 	for _, e := range d.told { // in their order
 		if e.Trial != nil && !e.Measured && d.changed[e.Trial] {
 			d.batch.Trials = append(d.batch.Trials, e.Trial)
@@ -420,8 +223,11 @@ func (d *drive) commit() error {
 	if err := d.Store.CommitTrials(context.WithoutCancel(d.ctx), d.batch); err != nil {
 		return err
 	}
-	told := d.told
-	d.batch, d.told = Batch{}, nil
+	told, acts := d.told, d.acts
+	d.batch, d.told, d.acts = Batch{}, nil, nil
+	for _, act := range acts {
+		act()
+	}
 	clear(d.changed)
 	if d.Controller.Observe != nil {
 		for _, e := range told {

@@ -36,7 +36,14 @@ type Experiment struct {
 	Message string    `json:"-"` // in words for a person
 	Created time.Time `json:"-"`
 	Ended   time.Time `json:"-"`
+
+	// Revision counts what was committed of it; see Batch.Exclusive.
+	Revision int64 `json:"-"`
 }
+
+// Asked reports whether somebody else runs its trials: they come from Ask, what they
+// measure goes to Tell, and nobody drives it.
+func (e *Experiment) Asked() bool { return e.Trial.Pipeline == nil }
 
 // Objective is a metric to be made small or large.
 type Objective struct {

@@ -2,6 +2,7 @@ package tuner
 
 import (
 	"context"
+	"errors"
 
 	"github.com/wherry-ml/wherry/tuner/metrics"
 )
@@ -27,7 +28,13 @@ type Batch struct {
 	Trials     []*Trial    // new or changed
 	Observed   []Observed
 	Durable    bool
+	// Exclusive refuses the batch with ErrConflict when another one was committed
+	// since Experiment was loaded.
+	Exclusive bool
 }
+
+// ErrConflict says that somebody else has changed an experiment meanwhile.
+var ErrConflict = errors.New("the experiment was changed by somebody else meanwhile")
 
 // Observed are observations of a trial from one place that they come from, such as
 // the log of a task. The same may be handed over again: what is known by its number

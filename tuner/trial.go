@@ -240,9 +240,13 @@ func (t *Trial) Assignments(e *Experiment) []Assignment {
 // Optimal is the trial with the best value of the leading objective; nil where none
 // has one that keeps the constraints. The first of equals counts.
 func Optimal(e *Experiment, trials []*Trial) *Trial {
+	constraints, _ := e.compile() // who made the experiment has seen that they can be read
+	return optimal(e, constraints, trials)
+}
+
+func optimal(e *Experiment, constraints []constraint, trials []*Trial) *Trial {
 	var best *Trial
 	loss := math.Inf(1)
-	constraints, _ := e.compile() // who made the experiment has seen that they can be read
 	for _, t := range trials {
 		if !t.State.Counts() || e.violation(constraints, t) > 0 {
 			continue

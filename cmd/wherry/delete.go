@@ -92,7 +92,13 @@ func (c *garbage) deleteExperiment(ctx context.Context, p *gcPlan, ref string) e
 	if c.g.driven(e.ID) {
 		return &usageError{msg: fmt.Sprintf("experiment %s is at work", e.Name), mend: "wait for its end, or press Ctrl-C in its terminal"}
 	}
-	runs, err := c.db.ListRuns(ctx, sqlite.RunFilter{Of: e.ID})
+	for _, r := range c.runs {
+		if r.ID == e.Run() && !r.State.Ended() {
+			return &usageError{msg: fmt.Sprintf("experiment %s is a step of run %s, which has not ended", e.Name, r.ID),
+				mend: (&sqlite.NotEndedError{Run: r.ID}).Hint()}
+		}
+	}
+	runs, err := c.db.ListRuns(ctx, sqlite.RunFilter{Trials: e.ID})
 	if err != nil {
 		return err
 	}

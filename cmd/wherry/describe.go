@@ -17,7 +17,8 @@ func newDescribeCmd(g *globals) *cobra.Command {
 		Use:   "describe RUN[/TASK]|EXPERIMENT",
 		Short: "Show all about a run, one of its tasks, or an experiment",
 		Example: `  wherry describe last
-  wherry describe last/train`,
+  wherry describe last/train
+  wherry describe experiment/last`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return g.describe(cmd.Context(), args[0])
@@ -29,6 +30,13 @@ func (g *globals) describe(ctx context.Context, ref string) error {
 	db, err := g.database(ctx)
 	if err != nil {
 		return err
+	}
+	if name, ok := strings.CutPrefix(ref, "experiment/"); ok {
+		x, err := db.FindExperiment(ctx, name)
+		if err != nil {
+			return err
+		}
+		return g.describeExperiment(ctx, x.ID)
 	}
 	run, executions, task, err := g.findWork(ctx, db, ref)
 	if is[*sqlite.NotFoundError](err) {

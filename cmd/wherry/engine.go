@@ -237,8 +237,8 @@ func (g *globals) driver(ctx context.Context, run string, o dag.RunOptions, obse
 	q := queue.New(db, capacity, o.Backend, run, g.driven)
 	return &dag.Driver{
 		Backend: backend, Store: db, Artifacts: artifacts{store}, Queue: q, Home: g.Home, HomeID: g.homeID(),
-		Evaluators: map[string]dag.Evaluator{"cel": cel.Evaluator{}},
-		Observe:    observe, Kill: g.Kill, Patience: g.patience(),
+		Evaluators: map[string]dag.Evaluator{"cel": cel.Evaluator{}}, Tuner: stepTuner{g},
+		Observe: observe, Kill: g.Kill, Patience: g.patience(),
 	}, q, nil
 }
 

@@ -71,7 +71,7 @@ func exitCode(err error) int {
 	case is[*usageError](err), is[*source.Error](err), is[*dag.ParameterError](err), is[*dag.TaskPathError](err), is[*mountError](err),
 		is[*queue.OversizedError](err), is[*sqlite.NotFoundError](err), is[*sqlite.AmbiguousError](err),
 		is[*runner.UnsupportedError](err), is[*artifact.SpecialFileError](err),
-		is[*bundle.BrokenError](err), is[*bundle.VersionError](err), is[*bundle.BusyError](err),
+		is[*tuner.TellError](err), is[*tuner.ReportError](err), is[*bundle.BrokenError](err), is[*bundle.VersionError](err), is[*bundle.BusyError](err),
 		strings.HasPrefix(err.Error(), "unknown command"):
 		return exitUsage
 	}
@@ -139,7 +139,7 @@ func nextStep(err error, code int) string {
 		return h.Hint()
 	}
 	if e, ok := errors.AsType[*source.Error](err); ok {
-		return fmt.Sprintf("correct %s; wherry run with --dry-run checks a file and starts nothing", e.File)
+		return fmt.Sprintf("correct %s; --dry-run checks a file and starts nothing", e.File)
 	}
 	if code == exitUsage {
 		return "wherry --help"

@@ -108,7 +108,7 @@ func (c *garbage) judgeVolume(h runner.Holding) (why, stays string) {
 // open reports whether a run that stays has not ended, or an experiment.
 func (c *garbage) open() bool {
 	for i := range c.sweeps {
-		if !c.sweeps[i].free() {
+		if !c.sweeps[i].Asked && !c.sweeps[i].free() {
 			return true
 		}
 	}

@@ -18,24 +18,52 @@ type sweepFacts struct {
 // free reports whether an experiment may be forgotten at all.
 func (e *sweepFacts) free() bool { return e.State.Ended() && !e.driven }
 
-// units are what the limits count: a run, or an experiment with the runs of its trials, which
-// stay or go together. Such a unit has the id of the experiment.
-func units(runs []runFacts, sweeps []sweepFacts) []runFacts {
-	var list []runFacts
-	at := map[string]int{}
-	for _, e := range sweeps {
-		u := runFacts{RunRow: sqlite.RunRow{ID: e.ID, State: dag.Running, Created: e.Created, Ended: e.Ended}, driven: e.driven, digests: slices.Clone(e.digests)}
-		if e.free() {
-			u.State = dag.Succeeded
-		}
-		at[e.ID] = len(list)
-		list = append(list, u)
+// family is which run is a trial of which experiment, and which experiment a step of which run.
+type family struct {
+	above map[string]string // by id of a run or an experiment; empty: nothing
+	known map[string]bool   // experiments
+}
+
+func familyOf(runs []runFacts, sweeps []sweepFacts) family {
+	f := family{above: map[string]string{}, known: map[string]bool{}}
+	for i := range sweeps {
+		f.known[sweeps[i].ID] = true
 	}
 	for _, r := range runs {
-		i, ok := at[r.Of]
-		if r.Of == "" || !ok {
-			list = append(list, r)
-			continue
+		f.above[r.ID] = ""
+		if f.known[r.Experiment] {
+			f.above[r.ID] = r.Experiment
+		}
+	}
+	for i := range sweeps {
+		if _, ok := f.above[sweeps[i].Run()]; ok {
+			f.above[sweeps[i].ID] = sweeps[i].Run()
+		}
+	}
+	return f
+}
+
+// unit is the run or the experiment that a run or an experiment stays or goes with.
+func (f family) unit(id string) string {
+	for f.above[id] != "" {
+		id = f.above[id]
+	}
+	return id
+}
+
+// units are what the limits count: a run with the experiments that are steps of it, or an
+// experiment, each with the runs of its trials. They stay or go together. Experiments whose
+// trials somebody else runs are none: they hold nothing.
+func units(runs []runFacts, sweeps []sweepFacts) []runFacts {
+	f := familyOf(runs, sweeps)
+	var list []runFacts
+	at := map[string]int{}
+	add := func(r runFacts) {
+		unit := f.unit(r.ID)
+		i, ok := at[unit]
+		if !ok {
+			i, at[unit] = len(list), len(list)
+			list = append(list, runFacts{RunRow: sqlite.RunRow{ID: unit, State: dag.Succeeded}})
 		}
 		u := &list[i]
 		if !r.free() {
@@ -44,8 +72,21 @@ func units(runs []runFacts, sweeps []sweepFacts) []runFacts {
 		if r.last().After(u.Ended) {
 			u.Ended = r.last()
 		}
-		u.needed, u.bytes = u.needed || r.needed, u.bytes+r.bytes
+		u.bytes += r.bytes
 		u.digests = append(u.digests, r.digests...)
+	}
+	for _, r := range runs {
+		add(r)
+	}
+	for i := range sweeps {
+		e := &sweeps[i]
+		row := sqlite.RunRow{ID: e.ID, State: dag.Running, Created: e.Created, Ended: e.Ended}
+		if e.free() {
+			row.State = dag.Succeeded
+		}
+		if _, has := at[e.ID]; has || !e.Asked {
+			add(runFacts{RunRow: row, digests: e.digests})
+		}
 	}
 	for i := range list { // once each
 		list[i].digests = slices.Compact(slices.Sorted(slices.Values(list[i].digests)))
@@ -53,22 +94,31 @@ func units(runs []runFacts, sweeps []sweepFacts) []runFacts {
 	return list
 }
 
-// members returns the runs of units, each a unit of its own or of an experiment.
+// members returns the runs of units.
 func (c *garbage) members(units map[string]string) (runs []string) {
 	for _, r := range c.runs {
-		if units[c.unitOf(r.ID)] != "" {
+		if units[c.family.unit(r.ID)] != "" {
 			runs = append(runs, r.ID)
 		}
 	}
 	return runs
 }
 
-// unitOf is the id of the unit of a run.
-func (c *garbage) unitOf(run string) string {
-	if unit := c.trials[run]; c.known[unit] {
-		return unit
+// everyone gives each run and each experiment of units the reason of its unit.
+func (c *garbage) everyone(units map[string]string) map[string]string {
+	all := map[string]string{}
+	note := func(id string) {
+		if why := units[c.family.unit(id)]; why != "" {
+			all[id] = why
+		}
 	}
-	return run
+	for _, r := range c.runs {
+		note(r.ID)
+	}
+	for i := range c.sweeps {
+		note(c.sweeps[i].ID)
+	}
+	return all
 }
 
 // planExperiments lists the experiments that go: after the runs of their trials, by a limit, or
@@ -76,12 +126,12 @@ func (c *garbage) unitOf(run string) string {
 func (c *garbage) planExperiments(p *gcPlan, forget map[string]string) {
 	has := map[string]bool{}
 	for _, r := range c.runs {
-		has[r.Of] = true
+		has[r.Experiment] = true
 	}
 	for i := range c.sweeps {
 		e := &c.sweeps[i]
 		why := forget[e.ID]
-		if why == "" && e.free() && e.Trials > 0 && !has[e.ID] {
+		if why == "" && e.free() && !e.Asked && e.Trials > 0 && !has[e.ID] && c.family.unit(e.ID) == e.ID {
 			why = "the runs of its trials are gone"
 		}
 		if why == "" {
@@ -119,7 +169,7 @@ func (c *garbage) goesOn(ctx context.Context, id string) (bool, error) {
 
 // withTrial is a forgetter for the run of a trial: it also asks whether its experiment goes on.
 func (c *garbage) withTrial(experiment string, forget func(context.Context) (bool, error)) func(context.Context) (bool, error) {
-	if !c.known[experiment] {
+	if !c.family.known[experiment] {
 		return forget
 	}
 	return func(ctx context.Context) (bool, error) {
@@ -137,5 +187,5 @@ func (c *garbage) withTrial(experiment string, forget func(context.Context) (boo
 
 // stays reports whether a run or an experiment is on record and not to be forgotten.
 func (c *garbage) stays(id string) bool {
-	return c.stay[id] != nil || c.known[id] && !c.dropped[id]
+	return c.stay[id] != nil || c.family.known[id] && !c.dropped[id]
 }

@@ -54,9 +54,8 @@ type garbage struct {
 	db     *sqlite.DB
 	store  *artifact.Store
 	runs   []runFacts
-	sweeps []sweepFacts      // experiments
-	known  map[string]bool   // ids of these
-	trials map[string]string // run to the id of its experiment
+	sweeps []sweepFacts // experiments
+	family family
 
 	stay  map[string]*runFacts // by id, without those that are to be forgotten
 	paths []string             // URIs of artifacts that stay, sorted
@@ -65,7 +64,7 @@ type garbage struct {
 }
 
 func (g *globals) newGarbage(ctx context.Context, l gcLimits) (*garbage, error) {
-	c := &garbage{g: g, limits: l, began: time.Now(), known: map[string]bool{}, trials: map[string]string{}}
+	c := &garbage{g: g, limits: l, began: time.Now()}
 	var err error
 	if c.db, err = g.database(ctx); err != nil {
 		return nil, err
@@ -83,13 +82,12 @@ func (g *globals) newGarbage(ctx context.Context, l gcLimits) (*garbage, error) 
 	}
 	for _, r := range rows {
 		c.runs = append(c.runs, runFacts{RunRow: r, driven: g.driven(r.ID), needed: bases[r.ID]})
-		c.trials[r.ID] = r.Of
 	}
 	experiments, err := c.db.ListExperiments(ctx, 0) // after the runs: of each trial's it is there
 	for _, e := range experiments {
 		c.sweeps = append(c.sweeps, sweepFacts{ExperimentRow: e, driven: g.driven(e.ID)})
-		c.known[e.ID] = true
 	}
+	c.family = familyOf(c.runs, c.sweeps)
 	return c, err
 }
 
@@ -105,7 +103,7 @@ func (c *garbage) plan(ctx context.Context, engine bool) (*gcPlan, error) {
 		r := &c.runs[i]
 		if why := forget[r.ID]; why != "" {
 			p.forget = append(p.forget, r.ID)
-			p.add(gcItem{Kind: "run", Name: r.ID + " " + r.Name, Bytes: -1, Why: why, remove: c.withTrial(r.Of, c.forgetter(r.ID))})
+			p.add(gcItem{Kind: "run", Name: r.ID + " " + r.Name, Bytes: -1, Why: why, remove: c.withTrial(r.Experiment, c.forgetter(r.ID))})
 			continue
 		}
 		c.stay[r.ID] = r

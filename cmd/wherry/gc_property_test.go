@@ -104,6 +104,7 @@ func (w *gcWorld) tune(trials int, ends bool) {
 		w.must(os.WriteFile(filepath.Join(source, "main.py"), []byte(e.ID), 0o644))
 		tree, _, err := s.Snapshot(ctx, source, artifact.SnapshotOptions{})
 		w.must(err)
+		e.Trial.Pipeline = &dag.Pipeline{Name: "flow"}
 		e.Trial.Options.Mounts = []dag.Mount{{Source: source, Target: "/app", ReadOnly: true, Digest: tree}}
 		w.must(db.CreateExperiment(ctx, e))
 	})

@@ -144,13 +144,10 @@ func (c *garbage) spareUsed(ctx context.Context, all []runFacts, sizes map[strin
 		}
 		others := chooseRuns(all, sizes, gcLimits{keep: c.limits.keep, maxSize: c.limits.maxSize})
 		for run := range used {
-			if unit := c.unitOf(run); others[unit] == "" {
+			if unit := c.family.unit(run); others[unit] == "" {
 				delete(forget, unit)
 			}
 		}
 	}
-	for _, run := range c.members(forget) {
-		forget[run] = forget[c.unitOf(run)]
-	}
-	return forget, nil
+	return c.everyone(forget), nil
 }

@@ -41,11 +41,15 @@ func (g *globals) getExperiments(ctx context.Context, db *sqlite.DB, f getFlags)
 	items := []any{}
 	t := g.table("ID", "NAME", "STATE", "TRIALS", "STARTED", "TIME")
 	for _, r := range rows {
-		state, until, interrupted := string(r.State), r.Ended, !r.State.Ended() && !g.driven(r.ID)
+		state, until, interrupted := string(r.State), r.Ended, !r.State.Ended() && !r.Asked && !g.driven(r.ID)
 		switch {
 		case interrupted:
 			state += " (interrupted)"
-			g.note(fmt.Sprintf("note: wherry resume %s goes on with the interrupted experiment %s", r.ID, r.Name))
+			id := r.ID
+			if run := r.Run(); run != "" {
+				id = run
+			}
+			g.note(fmt.Sprintf("note: wherry resume %s goes on with the interrupted experiment %s", id, r.Name))
 		case !r.State.Ended():
 			until = time.Now()
 		}

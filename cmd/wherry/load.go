@@ -10,6 +10,7 @@ import (
 	"github.com/wherry-ml/wherry/dag/argo"
 	"github.com/wherry-ml/wherry/dag/kfp"
 	"github.com/wherry-ml/wherry/dag/source"
+	"github.com/wherry-ml/wherry/tuner/katib"
 )
 
 // loaded is a pipeline file that was read and found sound.
@@ -71,7 +72,11 @@ func translate(f *source.File, docs []*yaml.Node, mounted []string) (*dag.Pipeli
 	if kind == nil {
 		return nil, f.Errorf(source.PosOf(docs[0]), "is not a pipeline").WithMend("wherry run takes %s", known)
 	}
-	return nil, f.Errorf(source.PosOf(kind), "kind %q is not a pipeline", kind.Value).WithMend("wherry run takes %s", known)
+	e := f.Errorf(source.PosOf(kind), "kind %q is not a pipeline", kind.Value)
+	if katib.Sniff(docs[0]) {
+		return nil, e.WithMend("wherry tune %s", f.Name)
+	}
+	return nil, e.WithMend("wherry run takes %s", known)
 }
 
 // scalarField returns the value of a field of a mapping, or nil.

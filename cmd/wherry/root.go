@@ -88,7 +88,7 @@ to IR YAML) and kind: Pipeline with a workflowSpec. No cluster, no account.`,
 		return &usageError{msg: err.Error(), mend: c.CommandPath() + " --help"}
 	})
 	cmd.AddCommand(
-		newRunCmd(g), newTuneCmd(g), newResumeCmd(g), newRerunCmd(g), newGetCmd(g), newDescribeCmd(g), newLogsCmd(g),
+		newRunCmd(g), newTuneCmd(g), newSuggestCmd(g), newReportCmd(g), newResumeCmd(g), newRerunCmd(g), newGetCmd(g), newDescribeCmd(g), newLogsCmd(g),
 		newCancelCmd(g), newExplainCmd(g), newDiffCmd(g), newDebugCmd(g), newLineageCmd(g), newDoctorCmd(g), newGCCmd(g),
 		newDeleteCmd(g), newInitCmd(g), newBundleCmd(g), newVersionCmd(g),
 		newUpCmd(g), newDownCmd(g), newStatusCmd(g),

@@ -121,6 +121,9 @@ func noteMayNeed(run *dag.Run) {
 
 func (g *globals) runPipeline(ctx context.Context, f runFlags) error {
 	job, err := g.prepareRun(ctx, f)
+	if err == nil {
+		err = g.checkSearches(ctx, job)
+	}
 	if err != nil {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/wherry-ml/wherry/dag"
 	"github.com/wherry-ml/wherry/tuner"
@@ -39,7 +40,11 @@ type tuneFlags struct {
 	resume      bool
 }
 
-func newTuneCmd(g *globals) *cobra.Command {
+func newTuneCmd(g *globals) *cobra.Command { return tuneCmd(g.tune) }
+
+// tuneCmd is the command that hands its flags to run: a tuning step of a pipeline has
+// the same.
+func tuneCmd(run func(context.Context, tuneFlags, func(string) bool) error) *cobra.Command {
 	var f tuneFlags
 	cmd := &cobra.Command{
 		Use:   "tune FILE | tune -s … [--image NAME] -- COMMAND",
@@ -77,26 +82,16 @@ and rerun know it by its name. What a kill left behind, --resume goes on with.`,
 				f.run.file = args[0]
 			}
 			f.hasGoal = cmd.Flags().Changed("goal")
-			return g.tune(cmd.Context(), f, cmd.Flags().Changed)
+			return run(cmd.Context(), f, cmd.Flags().Changed)
 		},
 	}
 	fl := cmd.Flags()
 	fl.StringVar(&f.image, "image", "", "`NAME` of the image that a command after -- runs in")
 	fl.StringVar(&f.trial, "trial", "", "`FILE` that a trial runs, for a Suggestion that names none")
-	fl.StringArrayVarP(&f.space, "space", "s", nil, "`NAME=KIND(…)` of a parameter to search (repeatable)")
-	fl.StringArrayVar(&f.minimize, "minimize", nil, "`METRIC` to make small (repeatable: several objectives)")
-	fl.StringArrayVar(&f.maximize, "maximize", nil, "`METRIC` to make large (repeatable)")
-	fl.Float64Var(&f.goal, "goal", 0, "`VALUE` of the objective at which to stop")
-	fl.StringArrayVar(&f.metrics, "metric", nil, "further `METRIC` to keep (repeatable)")
-	fl.StringArrayVar(&f.constraints, "constraint", nil, "`CONDITION` in CEL that a trial keeps: over parameters it is never tried otherwise, over metrics it can't be the best (repeatable)")
-	fl.StringArrayVar(&f.warm, "warm-start", nil, "`EXPERIMENT` whose trials count as known (repeatable)")
-	fl.StringVar(&f.algorithm, "algorithm", "auto", "`NAME` of the algorithm: "+strings.Join(suggest.Names(), ", "))
-	fl.StringArrayVar(&f.settings, "setting", nil, "`NAME=VALUE` of the algorithm (repeatable)")
-	fl.StringVar(&f.stopping, "early-stopping", "", "`NAME` of what stops trials early: medianstop or asha")
+	f.addSearch(fl)
 	fl.IntVar(&f.maxTrials, "max-trials", 20, "run `N` trials in all; 0: until the space is exhausted")
 	fl.IntVar(&f.parallel, "parallel", min(3, runtime.NumCPU()), "run `N` trials at once")
 	fl.IntVar(&f.maxFailed, "max-failed", 3, "give up once more than `N` trials have failed")
-	fl.Uint64Var(&f.seed, "seed", 0, "`SEED` of the algorithm: the same seed and measurements give the same parameters")
 	fl.BoolVar(&f.resume, "resume", false, "go on with the newest experiment of this name; --max-trials may be larger than before")
 	fl.StringArrayVarP(&f.run.params, "param", "p", nil, "`NAME=VALUE` of a parameter that is the same in all trials (repeatable)")
 	fl.StringVar(&f.run.paramsFile, "params", "", "YAML or JSON `FILE` with such parameters")
@@ -112,6 +107,21 @@ and rerun know it by its name. What a kill left behind, --resume goes on with.`,
 	f.run.python.add(fl)
 	fl.BoolVar(&f.run.dryRun, "dry-run", false, "read, check and print the plan; needs no engine and changes nothing")
 	return cmd
+}
+
+// addSearch adds the flags that say what is searched and how.
+func (f *tuneFlags) addSearch(fl *pflag.FlagSet) {
+	fl.StringArrayVarP(&f.space, "space", "s", nil, "`NAME=KIND(…)` of a parameter to search (repeatable)")
+	fl.StringArrayVar(&f.minimize, "minimize", nil, "`METRIC` to make small (repeatable: several objectives)")
+	fl.StringArrayVar(&f.maximize, "maximize", nil, "`METRIC` to make large (repeatable)")
+	fl.Float64Var(&f.goal, "goal", 0, "`VALUE` of the objective at which to stop")
+	fl.StringArrayVar(&f.metrics, "metric", nil, "further `METRIC` to keep (repeatable)")
+	fl.StringArrayVar(&f.constraints, "constraint", nil, "`CONDITION` in CEL that a trial keeps: over parameters it is never tried otherwise, over metrics it can't be the best (repeatable)")
+	fl.StringArrayVar(&f.warm, "warm-start", nil, "`EXPERIMENT` whose trials count as known (repeatable)")
+	fl.StringVar(&f.algorithm, "algorithm", "auto", "`NAME` of the algorithm: "+strings.Join(suggest.Names(), ", "))
+	fl.StringArrayVar(&f.settings, "setting", nil, "`NAME=VALUE` of the algorithm (repeatable)")
+	fl.StringVar(&f.stopping, "early-stopping", "", "`NAME` of what stops trials early: medianstop or asha")
+	fl.Uint64Var(&f.seed, "seed", 0, "`SEED` of the algorithm: the same seed and measurements give the same parameters")
 }
 
 // tune prepares an experiment, or finds the one to go on with, and drives it.
@@ -226,8 +236,9 @@ func (g *globals) prepareExperiment(ctx context.Context, f tuneFlags, changed fu
 	if err != nil {
 		return nil, nil, err
 	}
-	if len(f.minimize)+len(f.maximize) == 0 {
-		return nil, nil, &usageError{msg: "nothing says what is to be made better", mend: "--maximize METRIC or --minimize METRIC"}
+	e, err := f.search(parameters)
+	if err != nil {
+		return nil, nil, err
 	}
 	run := f.run
 	given := map[string]bool{}
@@ -251,14 +262,28 @@ func (g *globals) prepareExperiment(ctx context.Context, f tuneFlags, changed fu
 	if err != nil {
 		return nil, nil, err
 	}
-	e := &tuner.Experiment{
-		ID: newID(), Name: f.run.name, File: job.pipeline.File, Algorithm: tuner.Algorithm{Name: f.algorithm},
-		Parameters: parameters, Additional: f.metrics, Constraints: f.constraints, Parallel: f.parallel, MaxTrials: f.maxTrials, MaxFailed: &f.maxFailed,
-		Seed: f.seed, ResumePolicy: tuner.ResumeLongRunning, Collector: tuner.Collector{Kind: tuner.Outputs},
-		State: tuner.Created, Created: time.Now(),
-	}
+	e.File, e.MaxFailed = job.pipeline.File, &f.maxFailed
 	if e.Name == "" {
 		e.Name = job.pipeline.Name
+	}
+	e.Trial = tuner.Template{Pipeline: job.pipeline, Options: job.run.Options, Fixed: job.run.Parameters}
+	for _, p := range parameters {
+		delete(e.Trial.Fixed, p.Name)
+		e.Trial.Parameters = append(e.Trial.Parameters, tuner.Binding{Input: p.Name, Parameter: p.Name})
+	}
+	return e, job, checkExperiment(e)
+}
+
+// search is the experiment that flags describe, without its trials.
+func (f *tuneFlags) search(parameters []tuner.Parameter) (*tuner.Experiment, error) {
+	if len(f.minimize)+len(f.maximize) == 0 {
+		return nil, &usageError{msg: "nothing says what is to be made better", mend: "--maximize METRIC or --minimize METRIC"}
+	}
+	e := &tuner.Experiment{
+		ID: newID(), Name: f.run.name, Algorithm: tuner.Algorithm{Name: f.algorithm},
+		Parameters: parameters, Additional: f.metrics, Constraints: f.constraints, Parallel: f.parallel, MaxTrials: f.maxTrials,
+		Seed: f.seed, ResumePolicy: tuner.ResumeLongRunning, Collector: tuner.Collector{Kind: tuner.Outputs},
+		State: tuner.Created, Created: time.Now(),
 	}
 	for _, m := range f.maximize {
 		e.Objectives = append(e.Objectives, tuner.Objective{Metric: m, Maximize: true})
@@ -275,16 +300,11 @@ func (g *globals) prepareExperiment(ctx context.Context, f tuneFlags, changed fu
 	for _, s := range f.settings {
 		name, value, ok := strings.Cut(s, "=")
 		if !ok {
-			return nil, nil, &usageError{msg: fmt.Sprintf("--setting %q is not NAME=VALUE", s), mend: "--setting random_state=1"}
+			return nil, &usageError{msg: fmt.Sprintf("--setting %q is not NAME=VALUE", s), mend: "--setting random_state=1"}
 		}
 		e.Algorithm.Settings = append(e.Algorithm.Settings, suggest.Setting{Name: name, Value: value})
 	}
-	e.Trial = tuner.Template{Pipeline: job.pipeline, Options: job.run.Options, Fixed: job.run.Parameters}
-	for _, p := range parameters {
-		delete(e.Trial.Fixed, p.Name)
-		e.Trial.Parameters = append(e.Trial.Parameters, tuner.Binding{Input: p.Name, Parameter: p.Name})
-	}
-	return e, job, checkExperiment(e)
+	return e, nil
 }
 
 // warmStart finds the experiments whose trials count as known.

@@ -102,6 +102,8 @@ func (m *meter) missing() string {
 		case c.Kind == tuner.Prometheus:
 			hint = fmt.Sprintf("let the trial show it at port %d, %s, for more than %s", c.Port, c.Path, scrapeEvery)
 		}
+	} else if ok && e.Near != "" {
+		return fmt.Sprintf("%v; did you mean %q?", err, e.Near)
 	}
 	if hint != "" {
 		return err.Error() + "; try: " + hint
@@ -157,15 +159,15 @@ func (m *meter) outputs(run *dag.Run, executions []*dag.Execution) {
 			list = append(list, metrics.Observation{Metric: name, Value: f, Time: run.Ended, Step: -1})
 		}
 	}
-	for name, v := range run.Outputs.Parameters {
-		take(name, v)
+	for _, name := range sortedNames(run.Outputs.Parameters) { // the same each time: what comes first counts
+		take(name, run.Outputs.Parameters[name])
 	}
 	for _, x := range executions {
 		for _, name := range sortedNames(x.Outputs.Parameters) {
 			take(name, x.Outputs.Parameters[name])
 		}
-		for _, artifacts := range x.Outputs.Artifacts {
-			for _, a := range artifacts {
+		for _, output := range sortedNames(x.Outputs.Artifacts) {
+			for _, a := range x.Outputs.Artifacts[output] {
 				for _, name := range sortedNames(a.Metadata) {
 					if strings.HasSuffix(a.Type, "Metrics") {
 						take(name, a.Metadata[name])

@@ -39,7 +39,11 @@ func (g *globals) summarizeExperiment(e *tuner.Experiment, trials []*tuner.Trial
 			words = append(words, fmt.Sprintf("%d %s", counts[s], s))
 		}
 	}
-	fmt.Fprintf(g.Out, "experiment  %s  %s  in %s: %s\n", e.Name, e.State, seconds(ended(e).Sub(e.Created)), e.Message)
+	message := e.Message
+	if e.Asked() && !e.State.Ended() {
+		message = "wherry suggest " + e.Name + " asks for a trial"
+	}
+	fmt.Fprintf(g.Out, "experiment  %s  %s  in %s: %s\n", e.Name, e.State, seconds(ended(e).Sub(e.Created)), message)
 	fmt.Fprintf(g.Out, "trials      %s\n", strings.Join(words, ", "))
 	best := tuner.Optimal(e, trials)
 	if best == nil {
@@ -66,7 +70,9 @@ func (g *globals) summarizeExperiment(e *tuner.Experiment, trials []*tuner.Trial
 	if plot := plotBest(e, trials, 60, 8); plot != "" {
 		fmt.Fprintf(g.Out, "\n%s\n", plot)
 	}
-	fmt.Fprintf(g.Out, "again       %s\n", againCommand(e, best))
+	if !e.Asked() {
+		fmt.Fprintf(g.Out, "again       %s\n", againCommand(e, best))
+	}
 }
 
 // importanceText names the parameters, the one that matters most first.
@@ -154,6 +160,9 @@ func (g *globals) goOnExperiment(ctx context.Context, id string, maxTrials int) 
 	e, trials, _, err := db.LoadExperiment(ctx, id, false)
 	if err != nil {
 		return err
+	}
+	if e.Asked() {
+		return &usageError{msg: fmt.Sprintf("experiment %s runs no trials itself: whoever asks for one does", e.Name), mend: "wherry suggest " + e.Name}
 	}
 	grows := maxTrials > e.MaxTrials
 	if e.State.Ended() && (!grows || e.Reason != tuner.ReasonMaxTrials) {

@@ -66,8 +66,10 @@ func (r *trialRunner) Run(ctx context.Context, e *tuner.Experiment, t, parent *t
 		return tuner.Outcome{}, err
 	}
 	f := &follower{backend: r.driver.Backend, meter: m, note: r.note, last: map[string]float64{}}
-	for _, known := range t.Summary {
-		f.last[known.Name] = known.Latest
+	if e.Collector.Kind == tuner.Prometheus { // nobody but this Run tells of it: no report changes it meanwhile
+		for _, known := range t.Summary {
+			f.last[known.Name] = known.Latest
+		}
 	}
 	driver := *r.driver
 	driver.Queue = queue.New(r.db, r.capacity, e.Trial.Options.Backend, t.Run, r.g.driven)
@@ -139,6 +141,9 @@ func newTrialRun(e *tuner.Experiment, t *tuner.Trial) (*dag.Run, error) {
 // giveCheckpoint hands a trial what its parent left.
 func (r *trialRunner) giveCheckpoint(ctx context.Context, e *tuner.Experiment, run *dag.Run, parent *tuner.Trial) error {
 	from, _, err := r.db.LoadRun(ctx, parent.Run)
+	if errors.Is(err, dag.ErrNotFound) { // somebody deleted it: the trial starts from nothing, as without a checkpoint
+		return nil
+	}
 	if err != nil {
 		return fmt.Errorf("the checkpoint of trial %s: %w", parent.Name, err)
 	}

@@ -99,6 +99,9 @@ func (r *resumer) open(ctx context.Context) ([]work, error) {
 		list = append(list, work{row.ID, r.goOn})
 	}
 	for _, row := range experiments {
+		if row.Run() != "" {
+			continue // a tuning step: its run goes on with it
+		}
 		list = append(list, work{row.ID, r.goOnTuning})
 	}
 	return list, nil

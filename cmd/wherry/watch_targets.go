@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"os"
 	"path/filepath"
 	"strings"
 
@@ -31,6 +32,11 @@ func (s *watching) targets() []watch.Target {
 			options = s.job.run.Options
 		}
 		t.files(dag.LocalImports(s.job.run))
+		for _, path := range dag.SearchFiles(s.job.pipeline) {
+			if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() {
+				t.file(path)
+			}
+		}
 		t.builds(s.job, proj)
 	}
 	for _, m := range options.Mounts {

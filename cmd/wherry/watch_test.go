@@ -32,6 +32,8 @@ func TestWatchTargets(t *testing.T) {
 		"secret.env":            "A=b",
 		"conf.env":              "A=b",
 		"params.yaml":           "{}",
+		"trial.yaml":            "x: y",
+		"loss/x":                "a folder that is called as a metric is no file of the search",
 	} {
 		path := filepath.Join(dir, name)
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
@@ -58,7 +60,7 @@ func TestWatchTargets(t *testing.T) {
 		got[name], names = target, append(names, name)
 	}
 	slices.Sort(names)
-	want := []string{"big", "conf.env", "ctx", "data.csv", "p.yaml", "params.yaml", "src", "steps.py", "wherry.yaml"}
+	want := []string{"big", "conf.env", "ctx", "data.csv", "p.yaml", "params.yaml", "src", "steps.py", "trial.yaml", "wherry.yaml"}
 	if !slices.Equal(names, want) {
 		t.Errorf("watched are %q, want %q", names, want)
 	}
@@ -78,7 +80,9 @@ root:
     tasks:
       get: {taskInfo: {name: get}, componentRef: {name: comp-get}, inputs: {parameters: {uri: {runtimeValue: {constant: data.csv}}}}}
       use: {taskInfo: {name: use}, componentRef: {name: comp-use}, inputs: {artifacts: {d: {taskOutputArtifact: {producerTask: get, outputArtifactKey: artifact}}}}, dependentTasks: [get]}
+      tune: {taskInfo: {name: tune}, componentRef: {name: comp-tune}}
 components:
+  comp-tune: {executorLabel: exec-tune}
   comp-get:
     executorLabel: exec-get
     inputDefinitions: {parameters: {uri: {parameterType: STRING}}}
@@ -89,6 +93,7 @@ components:
 deploymentSpec:
   executors:
     exec-get: {importer: {artifactUri: {runtimeParameter: uri}, typeSchema: {schemaTitle: system.Dataset, schemaVersion: 0.0.1}}}
+    exec-tune: {container: {image: wherry/tune, args: [trial.yaml, -s, "x=uniform(0,1)", --minimize, loss, --trial, gone.yaml]}}
     exec-use: {container: {image: tool, command: [cat]}}
 `
 

@@ -96,6 +96,9 @@ func (r *reader) tooMany(t *tmpl) error {
 
 // nameDirectories sets c.dirs.
 func (r *reader) nameDirectories(c *call) {
+	if c.of.launcher() {
+		return
+	}
 	set := map[string]bool{}
 	for d := range c.of.dirs {
 		set[d] = true

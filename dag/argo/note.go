@@ -47,7 +47,7 @@ func (r *reader) noteOutputs() []string {
 	var out []string
 	for _, t := range r.inFileOrder() {
 		for _, name := range keys(t.outputs) {
-			if o := t.outputs[name]; t.declared[name] == nil {
+			if o := t.outputs[name]; t.declared[name] == nil && !t.launcher() {
 				out = append(out, fmt.Sprintf("%s: %s = %s", t.Name.S, name, o.describe(name)))
 			}
 		}

@@ -147,6 +147,10 @@ func (r *reader) bindOutput(t *tmpl, x *ref) error {
 // infer finds where a container's undeclared output may come from.
 func (t *tmpl) infer(name string) *output {
 	out := &output{}
+	if t.launcher() { // its Tuner has the value, wherever the file is said to be
+		out.origins = []dag.Origin{{Path: "/tmp/outputs/" + name + "/data"}}
+		return out
+	}
 	if t.mentions("/tmp/outputs/" + name) {
 		out.file = "/tmp/outputs/" + name + "/data"
 		out.origins = append(out.origins, dag.Origin{Path: out.file})
@@ -168,6 +172,15 @@ func (t *tmpl) infer(name string) *output {
 		break
 	}
 	return out
+}
+
+// launcher reports whether the template's container is a tuning step.
+func (t *tmpl) launcher() bool {
+	if t.Container == nil {
+		return false
+	}
+	image, ok := literal(t.image)
+	return ok && dag.Launcher(image) != ""
 }
 
 // mentions reports whether a container's command or arguments hold the word.

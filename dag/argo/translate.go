@@ -75,7 +75,8 @@ func (r *reader) pod(t *tmpl, v *variant) error {
 			c.Outputs.Parameters[name].Description = p.Description.S
 		}
 	}
-	for _, d := range v.dirs {
+	c.MakeTune()
+	for _, d := range v.dirs { // of a tuning step there are none
 		c.Pod.Directories = append(c.Pod.Directories, dag.Directory{Name: d[1:], Path: d, From: addPorts(c, d, v.ins[d])})
 		c.Outputs.Artifacts[d[1:]] = &dag.OutputArtifact{Type: directoryType, Path: d, Pos: t.Pos}
 	}

@@ -51,6 +51,9 @@ func (t *translator) executor(c *dag.Component, spec *componentSpec) error {
 	if err := t.applyPlatform(label.Value, c.Pod); err != nil {
 		return err
 	}
+	if c.MakeTune(); c.Tune != nil {
+		return nil
+	}
 	return t.taskConfig(c, spec, x.Container)
 }
 

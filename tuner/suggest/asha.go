@@ -101,7 +101,7 @@ func (a *ashaStop) Stop(history []Trial, number int) (string, bool) {
 		slices.Sort(there)
 		keep := max(1, int(float64(len(there))/a.eta+1e-9))
 		if loss > there[keep-1] || math.IsInf(loss, 1) && len(there) > 1 {
-			return fmt.Sprintf("at step %g its loss %g is not among the best %d of %d trials (%g or less)", step, loss, keep, len(there), there[keep-1]), true
+			return fmt.Sprintf("at step %g it is not among the best %d of %d trials", step, keep, len(there)), true
 		}
 	}
 	return "", false

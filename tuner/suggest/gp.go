@@ -30,8 +30,6 @@ type hyper struct {
 	noise float64   // variance of the noise
 }
 
-const sqrt5 = 2.23606797749978969641
-
 // matern is the correlation at a squared scaled distance, and its derivative by that.
 func matern(r2 float64) (k, dk float64) {
 	r := math.Sqrt(5 * r2)

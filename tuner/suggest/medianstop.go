@@ -47,7 +47,7 @@ func (m *medianStop) Stop(history []Trial, number int) (string, bool) {
 		return "", false
 	}
 	if middle := median(averages); best > middle {
-		return fmt.Sprintf("at step %g its best loss %g is worse than %g, the median of %d trials' averages up to there", step, best, middle, len(averages)), true
+		return fmt.Sprintf("at step %g its best value is worse than the median of %d trials' averages up to there", step, len(averages)), true
 	}
 	return "", false
 }
