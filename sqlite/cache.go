@@ -112,24 +112,25 @@ func (d *DB) flushUsed(ctx context.Context) error {
 // SourceOf returns the execution that made the outputs of a cached one, with its
 // attempts; dag.ErrNotFound where it is not known any more.
 func (d *DB) SourceOf(ctx context.Context, x *dag.Execution) (*dag.Execution, error) {
-	var run string
-	var id int64
-	err := d.reader.QueryRowContext(ctx, `SELECT run, id FROM executions
-		WHERE id = CASE ?1 WHEN 0 THEN (SELECT execution FROM cache_entries WHERE key = ?2) ELSE ?1 END`, x.Source, x.Key).Scan(&run, &id)
-	if errors.Is(err, sql.ErrNoRows) {
-		err = dag.ErrNotFound
-	}
-	if err != nil {
-		return nil, fmt.Errorf("look for what made the outputs of task %q: %w", x.Path, d.typed(err))
-	}
-	_, executions, err := d.LoadRun(ctx, run)
-	if err != nil {
-		return nil, err
-	}
-	for _, source := range executions {
-		if source.ID == id {
-			return source, nil
+	var source *dag.Execution
+	err := d.view(ctx, func(s *snapshot) error {
+		ids := map[int64]bool{}
+		list, err := loadExecutions(s, `e.id = CASE ?1 WHEN 0 THEN (SELECT execution FROM cache_entries WHERE key = ?2) ELSE ?1 END`, ids, x.Source, x.Key)
+		if err != nil {
+			return err
 		}
+		if len(list) == 0 {
+			return dag.ErrNotFound
+		}
+		artifacts, err := artifactsByID(s, ids)
+		if err != nil {
+			return err
+		}
+		source = list[0].Execution
+		return list[0].fill(artifacts)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("look for what made the outputs of task %q: %w", x.Path, err)
 	}
-	return nil, fmt.Errorf("look for what made the outputs of task %q: %w", x.Path, dag.ErrNotFound)
+	return source, nil
 }

@@ -10,3 +10,10 @@ func CarriedTables() []string {
 	}
 	return names
 }
+
+// What the plans of queries are asked for.
+const (
+	SelectRuns       = `SELECT ` + runColumns + ` FROM runs r`
+	WhereLast        = whereLast
+	WhereInterrupted = whereInterrupted
+)

@@ -32,7 +32,7 @@ func findRun(s *snapshot, ref string) (*RunRow, error) {
 	}
 	tries := []try{{` WHERE r.id = ?`, []any{ref}}}
 	if ref == "last" {
-		tries = append(tries, try{` WHERE r.experiment IS NULL ORDER BY r.created DESC, r.id DESC LIMIT 1`, nil})
+		tries = append(tries, try{whereLast, nil})
 	}
 	tries = append(tries, try{` WHERE r.name = ? ORDER BY r.created DESC, r.id DESC LIMIT 1`, []any{ref}})
 	tries = append(tries, try{` WHERE r.id >= ? AND r.id < ? ORDER BY r.created DESC LIMIT 5`, []any{ref, ref + "\U0010ffff"}})

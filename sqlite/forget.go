@@ -24,9 +24,9 @@ func (e *NotEndedError) Hint() string {
 	return fmt.Sprintf("wherry resume %s ends it, wherry cancel %s too", e.Run, e.Run)
 }
 
-// References returns the digests that runs other than those of without refer to:
-// what their tasks read and wrote, and their mounted sources. paths are the URIs
-// of these artifacts.
+// References returns the digests that runs and experiments other than those of without
+// refer to: what their tasks read and wrote, and their mounted sources. paths are the
+// URIs of these artifacts.
 func (d *DB) References(ctx context.Context, without []string) (digests, paths map[string]bool, err error) {
 	digests, paths = map[string]bool{}, map[string]bool{}
 	err = d.view(ctx, func(s *snapshot) error {
@@ -48,6 +48,9 @@ func (d *DB) References(ctx context.Context, without []string) (digests, paths m
 		}
 		ids := map[int64]bool{}
 		if err := runRoots(s, list, ids, digests); err != nil {
+			return err
+		}
+		if err := experimentRoots(s, list, digests); err != nil {
 			return err
 		}
 		artifacts, err := artifactsByID(s, ids)
@@ -83,19 +86,33 @@ func runRoots(q querier, without string, ids map[int64]bool, digests map[string]
 	}, `SELECT options, outputs FROM runs WHERE id NOT IN (SELECT value FROM json_each(?))`, without)
 }
 
-// Refers reports whether anything on record refers to a digest: an artifact, or
-// the options of a run that was made since the given moment.
-func (d *DB) Refers(ctx context.Context, digest string, since time.Time) (bool, error) {
+// experimentRoots notes any digest in what experiments are made of: one that has ended may go
+// on, and its next trial sees these sources.
+func experimentRoots(q querier, without string, digests map[string]bool) error {
+	return each(q, func(rows *sql.Rows) error {
+		var spec string
+		err := rows.Scan(&spec)
+		for _, digest := range digestText.FindAllString(spec, -1) {
+			digests[digest] = true
+		}
+		return err
+	}, `SELECT spec FROM experiments WHERE id NOT IN (SELECT value FROM json_each(?))`, without)
+}
+
+// Refers reports whether anything on record refers to a digest: an artifact, the options of a
+// run, or an experiment. When a run was made says nothing: a loaded one may be old.
+func (d *DB) Refers(ctx context.Context, digest string) (bool, error) {
 	var found bool
 	err := d.reader.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM artifacts WHERE digest = ?1)
-		OR EXISTS (SELECT 1 FROM runs WHERE created >= ?2 AND instr(options, ?1) > 0)`, digest, since.UnixNano()).Scan(&found)
+		OR EXISTS (SELECT 1 FROM runs WHERE instr(options, ?1) > 0)
+		OR EXISTS (SELECT 1 FROM experiments WHERE instr(spec, ?1) > 0)`, digest).Scan(&found)
 	if err != nil {
 		return false, fmt.Errorf("look up %s: %w", digest, d.typed(err))
 	}
 	return found, nil
 }
 
-// RunDigests returns the digests that each run refers to.
+// RunDigests returns the digests that each run, and each experiment, refers to.
 func (d *DB) RunDigests(ctx context.Context) (map[string][]string, error) {
 	of := map[string][]string{}
 	err := d.view(ctx, func(s *snapshot) error {
@@ -114,7 +131,7 @@ func (d *DB) RunDigests(ctx context.Context) (map[string][]string, error) {
 			err := rows.Scan(&run, &options)
 			of[run] = append(of[run], digestText.FindAllString(options, -1)...)
 			return err
-		}, `SELECT id, options FROM runs`)
+		}, `SELECT id, options FROM runs UNION ALL SELECT id, spec FROM experiments`)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("look up what each run refers to: %w", err)
@@ -282,8 +299,8 @@ func basesOf(q querier) (map[string]bool, error) {
 	return base, err
 }
 
-// Names reports whether a run other than those of without was made of a file at or
-// below path: its pipeline file, a mount, what an image is built from, a parameter.
+// Names reports whether a run or an experiment other than those of without was made of a
+// file at or below path: its pipeline file, a mount, what an image is built from, a parameter.
 func (d *DB) Names(ctx context.Context, path string, without []string) (named bool, err error) {
 	err = d.view(ctx, func(s *snapshot) error {
 		list, err := jsonList(without)
@@ -297,7 +314,9 @@ func (d *DB) Names(ctx context.Context, path string, without []string) (named bo
 		text = strings.Trim(text, `"`) // as it is written in JSON
 		return s.row(`SELECT EXISTS (SELECT 1 FROM runs r JOIN pipelines p ON p.id = r.pipeline
 			WHERE r.id NOT IN (SELECT value FROM json_each(?1)) AND (
-				instr(r.options || p.json || r.parameters, ?2 || '"') OR instr(r.options || p.json || r.parameters, ?2 || '/')))`,
+				instr(r.options || p.json || r.parameters, ?2 || '"') OR instr(r.options || p.json || r.parameters, ?2 || '/')))
+			OR EXISTS (SELECT 1 FROM experiments WHERE id NOT IN (SELECT value FROM json_each(?1)) AND (
+				instr(spec, ?2 || '"') OR instr(spec, ?2 || '/')))`,
 			list, text).Scan(&named)
 	})
 	if err != nil {
@@ -329,6 +348,22 @@ func (d *DB) Forget(ctx context.Context, run string) error {
 		return fmt.Errorf("forget run %s: %w", run, err)
 	}
 	return nil
+}
+
+// ForgetExperiment deletes what is on record of an experiment, its trials and what they have
+// measured; false: the run of a trial is there. The caller holds its lock. One that is gone is
+// no error.
+func (d *DB) ForgetExperiment(ctx context.Context, id string) (gone bool, err error) {
+	err = d.update(ctx, false, func(t *tx) error {
+		if _, err := t.exec(`DELETE FROM experiments WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM runs WHERE experiment = ?1)`, id); err != nil {
+			return err
+		}
+		return t.row(`SELECT NOT EXISTS (SELECT 1 FROM experiments WHERE id = ?)`, id).Scan(&gone)
+	})
+	if err != nil {
+		return false, fmt.Errorf("forget experiment %s: %w", id, err)
+	}
+	return gone, nil
 }
 
 // Tidy deletes the artifacts on record that no run refers to. A transaction puts

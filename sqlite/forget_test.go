@@ -97,7 +97,7 @@ func TestForget(t *testing.T) {
 		t.Errorf("lineage %+v, %v", g, err)
 	}
 	for _, digest := range []string{hex64(1), hex64(2)} {
-		if yes, err := d.Refers(t.Context(), digest, noon); err != nil || yes != (digest == hex64(1)) {
+		if yes, err := d.Refers(t.Context(), digest); err != nil || yes != (digest == hex64(1)) {
 			t.Errorf("%s on record: %t, %v", digest, yes, err)
 		}
 	}
@@ -127,7 +127,7 @@ func TestForgetOnlyEnded(t *testing.T) {
 	if got := references(t, d); got != "7" {
 		t.Errorf("it refers to %q", got)
 	}
-	if yes, err := d.Refers(t.Context(), hex64(7), noon); err != nil || !yes {
+	if yes, err := d.Refers(t.Context(), hex64(7)); err != nil || !yes {
 		t.Errorf("its source is on record: %t, %v", yes, err)
 	}
 }

@@ -32,8 +32,8 @@ type RunFilter struct {
 	State    dag.State
 	Pipeline string // name
 	Name     string // of the run
-	Trials   string // id of an experiment: only its trials' runs; empty: none that is a trial's
-	All      bool   // the runs of trials too
+	Trials   string // id of an experiment: only runs of its trials
+	NoTrials bool   // none that is a trial's
 	Limit    int    // 0: no limit
 }
 
@@ -94,9 +94,8 @@ func (d *DB) ListRuns(ctx context.Context, f RunFilter) (list []RunRow, err erro
 	w.equal("r.state", string(f.State))
 	w.equal("r.pipeline_name", f.Pipeline)
 	w.equal("r.name", f.Name)
-	if f.Trials != "" {
-		w.equal("r.experiment", f.Trials)
-	} else if f.Name == "" && !f.All {
+	w.equal("r.experiment", f.Trials)
+	if f.NoTrials {
 		w.add("r.experiment IS NULL")
 	}
 	err = d.view(ctx, func(s *snapshot) error {
@@ -109,11 +108,17 @@ func (d *DB) ListRuns(ctx context.Context, f RunFilter) (list []RunRow, err erro
 	return list, nil
 }
 
+// Conditions that leave out the runs of trials, each with an index of its own.
+const (
+	whereLast        = ` WHERE r.experiment IS NULL ORDER BY r.created DESC, r.id DESC LIMIT 1`
+	whereInterrupted = ` WHERE r.experiment IS NULL AND r.state NOT IN ('SUCCEEDED', 'FAILED', 'SKIPPED', 'CANCELED') ORDER BY r.created, r.id`
+)
+
 // Interrupted returns the runs that have not ended and are no trials, oldest first. Whether one has
 // lost its driver, its owner lock says.
 func (d *DB) Interrupted(ctx context.Context) (list []RunRow, err error) {
 	err = d.view(ctx, func(s *snapshot) error {
-		list, err = runRows(s, ` WHERE r.state NOT IN ('SUCCEEDED', 'FAILED', 'SKIPPED', 'CANCELED') AND r.experiment IS NULL ORDER BY r.created, r.id`)
+		list, err = runRows(s, whereInterrupted)
 		return err
 	})
 	if err != nil {

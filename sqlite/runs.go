@@ -97,7 +97,7 @@ func (d *DB) LoadRun(ctx context.Context, id string) (*dag.Run, []*dag.Execution
 		if err != nil {
 			return err
 		}
-		list, err := loadExecutions(s, id, ids)
+		list, err := loadExecutions(s, `e.run = ?`, ids, id)
 		if err != nil {
 			return err
 		}
@@ -168,9 +168,9 @@ func (e *storedExecution) fill(artifacts map[int64]dag.Artifact) (err error) {
 	return err
 }
 
-// loadExecutions returns the executions of a run with their attempts, and notes
-// the ids of their artifacts.
-func loadExecutions(q querier, run string, ids map[int64]bool) ([]*storedExecution, error) {
+// loadExecutions returns the executions e for which a condition holds with their attempts,
+// and notes the ids of their artifacts.
+func loadExecutions(q querier, where string, ids map[int64]bool, args ...any) ([]*storedExecution, error) {
 	var list []*storedExecution
 	byID := map[int64]*storedExecution{}
 	err := each(q, func(rows *sql.Rows) error {
@@ -185,7 +185,7 @@ func loadExecutions(q querier, run string, ids map[int64]bool) ([]*storedExecuti
 		return nil
 	}, `SELECT id, run, parent, path, task, component, kind, iteration, state, cached, reason, key, key_parts,
 			inputs, outputs, error, exit_code, retries, retry_at, created, started, ended, source
-		FROM executions WHERE run = ? ORDER BY id`, run)
+		FROM executions e WHERE `+where+` ORDER BY id`, args...)
 	if err != nil {
 		return nil, err
 	}
@@ -200,7 +200,7 @@ func loadExecutions(q querier, run string, ids map[int64]bool) ([]*storedExecuti
 		return nil
 	}, `SELECT a.execution, a.number, a.pod, a.state, a.cause, a.code, a.error, a.log, a.started, a.ended
 		FROM executions e JOIN attempts a ON a.execution = e.id
-		WHERE e.run = ? ORDER BY a.execution, a.number`, run)
+		WHERE `+where+` ORDER BY a.execution, a.number`, args...)
 	return list, err
 }
 

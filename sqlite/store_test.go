@@ -247,12 +247,20 @@ func TestSourceOf(t *testing.T) {
 	newRun(t, d, "b")
 	made, hit, newer := task("a", "train", dag.Succeeded), task("b", "train", dag.Succeeded), task("b", "again", dag.Succeeded)
 	made.Key, hit.Key, newer.Key, hit.Cached = "sha256:k", "sha256:k", "sha256:k", true
-	commit(t, d, dag.Batch{Executions: []*dag.Execution{made}})
+	made.Attempts = []*dag.Attempt{{Number: 1, Pod: "p1", State: dag.Lost}, {Number: 2, Pod: "p2", Log: "logs/x", State: dag.Succeeded}}
+	made.Outputs = outputs(map[string][]dag.Artifact{"model": {artifact("model", "1")}})
+	unread := task("a", "other", dag.Succeeded)
+	commit(t, d, dag.Batch{Executions: []*dag.Execution{unread, made}})
+	if _, err := raw(t, d.Path()).Exec(`UPDATE executions SET inputs = 'no JSON' WHERE id = ?`, unread.ID); err != nil {
+		t.Fatal(err)
+	}
 	hit.Source = made.ID
 	commit(t, d, dag.Batch{Executions: []*dag.Execution{hit}})
 	commit(t, d, dag.Batch{Executions: []*dag.Execution{newer}})
 	if got, err := d.SourceOf(t.Context(), hit); err != nil || got.ID != made.ID || got.Run != "a" {
 		t.Errorf("got %+v, %v", got, err)
+	} else if len(got.Attempts) != 2 || got.Attempts[1].Log != "logs/x" || got.Outputs.Artifacts["model"][0].Name != "model" {
+		t.Errorf("of its attempts and outputs there is %+v", got)
 	}
 	hit.Source = 0 // of a database from before it was kept
 	if got, err := d.SourceOf(t.Context(), hit); err != nil || got.ID != newer.ID {

@@ -56,7 +56,7 @@ func (g *globals) leavingPlaces(b *bundleFiles) func(o *dag.RunOptions, p *dag.P
 // translateRun replaces the paths of this machine in what a run was given.
 func translateRun(o *dag.RunOptions, p *dag.Pipeline, to func(string) string) {
 	p.File, o.Trust, o.Workspace, o.Imports = to(p.File), to(o.Trust), to(o.Workspace), to(o.Imports)
-	o.Watch = "" // of one home
+	o.Watch, o.Experiment = "", "" // of one home
 	for i := range o.Mounts {
 		o.Mounts[i].Source = to(o.Mounts[i].Source)
 	}

@@ -8,6 +8,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/wherry-ml/wherry/dag"
 	"github.com/wherry-ml/wherry/dag/given"
 )
 
@@ -68,5 +69,14 @@ func TestBundleSecrets(t *testing.T) {
 		if _, err := os.Stat(filepath.Join(b.dir, name)); (err == nil) != want {
 			t.Errorf("%s: in the bundle: %t", name, err == nil)
 		}
+	}
+}
+
+// TestBundleOfATrial: an experiment stays in its home, so that what is loaded is a run like others.
+func TestBundleOfATrial(t *testing.T) {
+	o := dag.RunOptions{Experiment: "sweep"}
+	translateRun(&o, &dag.Pipeline{}, func(path string) string { return path })
+	if o.Experiment != "" {
+		t.Errorf("it is a trial of %q, which is not there", o.Experiment)
 	}
 }

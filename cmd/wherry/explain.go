@@ -50,11 +50,12 @@ func (g *globals) explain(ctx context.Context, ref string) error {
 		executions = []*dag.Execution{task}
 	}
 	tasks := []explained{}
+	past := &pastRuns{load: db.LoadRun, known: map[string]*dag.Run{}}
 	for _, x := range executions {
 		if task == nil && !x.Kind.Runs() && x.State != dag.Skipped {
 			continue
 		}
-		e, err := g.explainTask(ctx, db, run, x)
+		e, err := g.explainTask(ctx, db, past, run, x)
 		if err != nil {
 			return err
 		}
@@ -69,7 +70,26 @@ func (g *globals) explain(ctx context.Context, ref string) error {
 	return nil
 }
 
-func (g *globals) explainTask(ctx context.Context, db *sqlite.DB, run *dag.Run, x *dag.Execution) (explained, error) {
+// pastRuns remembers the runs that tasks are compared with: mostly all with the same one.
+type pastRuns struct {
+	load  func(context.Context, string) (*dag.Run, []*dag.Execution, error)
+	known map[string]*dag.Run
+}
+
+// get returns a run; nil: it is gone.
+func (p *pastRuns) get(ctx context.Context, id string) (*dag.Run, error) {
+	if run, ok := p.known[id]; ok {
+		return run, nil
+	}
+	run, _, err := p.load(ctx, id)
+	if err != nil && !errors.Is(err, dag.ErrNotFound) {
+		return nil, err
+	}
+	p.known[id] = run
+	return run, nil
+}
+
+func (g *globals) explainTask(ctx context.Context, db *sqlite.DB, runs *pastRuns, run *dag.Run, x *dag.Execution) (explained, error) {
 	e := explained{Path: x.Path, State: x.State, Cached: x.Cached, Reason: x.Reason, Changes: []dag.Difference{}}
 	if len(x.KeyParts) == 0 {
 		return e, nil
@@ -81,8 +101,8 @@ func (g *globals) explainTask(ctx context.Context, db *sqlite.DB, run *dag.Run, 
 	if err != nil {
 		return e, err
 	}
-	before, _, err := db.LoadRun(ctx, past.Run)
-	if err != nil && !errors.Is(err, dag.ErrNotFound) {
+	before, err := runs.get(ctx, past.Run)
+	if err != nil {
 		return e, err
 	}
 	store, err := g.artifacts()

@@ -29,7 +29,7 @@ func (c *garbage) planBundles(ctx context.Context, p *gcPlan) error {
 	since := c.oldest()
 	for _, e := range entries {
 		path := filepath.Join(dir, e.Name())
-		why, err := c.judgeBundle(ctx, path, p.forget, since)
+		why, err := c.judgeBundle(ctx, path, p.gone(), since)
 		if err != nil {
 			return err
 		}

@@ -105,8 +105,13 @@ func (c *garbage) judgeVolume(h runner.Holding) (why, stays string) {
 	return "--claims", ""
 }
 
-// open reports whether a run that stays has not ended.
+// open reports whether a run that stays has not ended, or an experiment.
 func (c *garbage) open() bool {
+	for i := range c.sweeps {
+		if !c.sweeps[i].Asked && !c.sweeps[i].free() {
+			return true
+		}
+	}
 	for _, r := range c.stay {
 		if !r.State.Ended() {
 			return true

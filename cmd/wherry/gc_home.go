@@ -63,7 +63,7 @@ func (c *garbage) planFolders(ctx context.Context, p *gcPlan) error {
 		}
 		for _, e := range entries {
 			run, path := e.Name(), filepath.Join(c.g.Home, dir, e.Name())
-			if c.stay[run] != nil || c.experiments[run] || !e.IsDir() || c.g.driven(run) || c.unborn(dir, e) {
+			if c.stays(run) || !e.IsDir() || c.g.driven(run) || c.unborn(dir, e) {
 				continue
 			}
 			n, rest, err := c.prune(ctx, path, false)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/wherry-ml/wherry/artifact"
@@ -27,11 +28,15 @@ type gcItem struct {
 // it, so that a gc which is killed leaves nothing that refers to what is gone.
 type gcPlan struct {
 	forget []string // runs
+	drop   []string // experiments
 	items  []*gcItem
 	kept   []gcItem // what a person may expect to go, and does not
 }
 
 func (p *gcPlan) add(i gcItem) { p.items = append(p.items, &i) }
+
+// gone are the ids of what is to be forgotten.
+func (p *gcPlan) gone() []string { return append(slices.Clone(p.forget), p.drop...) }
 
 // bytes is what the plan frees, as far as it is known.
 func (p *gcPlan) bytes() (n int64) {
@@ -49,11 +54,13 @@ type garbage struct {
 	db     *sqlite.DB
 	store  *artifact.Store
 	runs   []runFacts
-
-	experiments map[string]bool // ids, which have folders too
+	sweeps []sweepFacts // experiments
+	family family
 
 	stay  map[string]*runFacts // by id, without those that are to be forgotten
 	paths []string             // URIs of artifacts that stay, sorted
+
+	dropped map[string]bool // experiments that are to be forgotten
 }
 
 func (g *globals) newGarbage(ctx context.Context, l gcLimits) (*garbage, error) {
@@ -65,22 +72,22 @@ func (g *globals) newGarbage(ctx context.Context, l gcLimits) (*garbage, error) 
 	if c.store, err = g.artifacts(); err != nil {
 		return nil, err
 	}
-	rows, err := c.db.ListRuns(ctx, sqlite.RunFilter{All: true})
+	rows, err := c.db.ListRuns(ctx, sqlite.RunFilter{})
 	if err != nil {
 		return nil, err
-	}
-	experiments, err := c.db.ListExperiments(ctx, 0)
-	if err != nil {
-		return nil, err
-	}
-	c.experiments = map[string]bool{}
-	for _, e := range experiments {
-		c.experiments[e.ID] = true
 	}
 	bases, err := c.db.Bases(ctx)
+	if err != nil {
+		return nil, err
+	}
 	for _, r := range rows {
 		c.runs = append(c.runs, runFacts{RunRow: r, driven: g.driven(r.ID), needed: bases[r.ID]})
 	}
+	experiments, err := c.db.ListExperiments(ctx, 0) // after the runs: of each trial's it is there
+	for _, e := range experiments {
+		c.sweeps = append(c.sweeps, sweepFacts{ExperimentRow: e, driven: g.driven(e.ID)})
+	}
+	c.family = familyOf(c.runs, c.sweeps)
 	return c, err
 }
 
@@ -91,17 +98,18 @@ func (c *garbage) plan(ctx context.Context, engine bool) (*gcPlan, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.stay = map[string]*runFacts{}
+	c.stay, c.dropped = map[string]*runFacts{}, map[string]bool{}
 	for i := range c.runs {
 		r := &c.runs[i]
 		if why := forget[r.ID]; why != "" {
 			p.forget = append(p.forget, r.ID)
-			p.add(gcItem{Kind: "run", Name: r.ID + " " + r.Name, Bytes: -1, Why: why, remove: c.forgetter(r.ID)})
+			p.add(gcItem{Kind: "run", Name: r.ID + " " + r.Name, Bytes: -1, Why: why, remove: c.withTrial(r.Experiment, c.forgetter(r.ID))})
 			continue
 		}
 		c.stay[r.ID] = r
 	}
-	digests, paths, err := c.db.References(ctx, p.forget)
+	c.planExperiments(p, forget)
+	digests, paths, err := c.db.References(ctx, p.gone())
 	if err != nil {
 		return nil, err
 	}
@@ -144,9 +152,7 @@ func (c *garbage) planPart(p *gcPlan, part artifact.Part) {
 	}
 	p.add(gcItem{Kind: string(part.Kind), Name: name, Bytes: part.Bytes, Why: partWhy[part.Kind],
 		remove: func(ctx context.Context) (bool, error) {
-			// A moment earlier, for clocks that are set: it only costs a look.
-			since := c.began.Add(-24 * time.Hour)
-			return c.store.Discard(part, func(digest string) (bool, error) { return c.db.Refers(ctx, digest, since) })
+			return c.store.Discard(part, func(digest string) (bool, error) { return c.db.Refers(ctx, digest) })
 		}})
 }
 
@@ -188,7 +194,7 @@ func (c *garbage) remove(ctx context.Context, p *gcPlan) error {
 	if !tidied {
 		errs = append(errs, c.tidy(ctx))
 	}
-	if len(p.forget) > 0 {
+	if len(p.gone()) > 0 {
 		errs = append(errs, c.db.Compact(ctx))
 	}
 	return errors.Join(errs...)
@@ -221,13 +227,17 @@ func (c *garbage) forgetter(run string) func(context.Context) (bool, error) {
 	}
 }
 
-// recorded reports whether a run is on record now.
-func (c *garbage) recorded(ctx context.Context, run string) (bool, error) {
-	_, err := c.db.CancelRequested(ctx, run)
+// recorded reports whether a run, or an experiment, is on record now.
+func (c *garbage) recorded(ctx context.Context, id string) (bool, error) {
+	_, err := c.db.CancelRequested(ctx, id)
+	if !isNotFound(err) {
+		return true, err
+	}
+	e, err := c.db.FindExperiment(ctx, id)
 	if isNotFound(err) {
 		return false, nil
 	}
-	return true, err
+	return err != nil || e.ID == id, err
 }
 
 // housekeepers are the backends that answer and hold something here.

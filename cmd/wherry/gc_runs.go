@@ -70,19 +70,15 @@ func chooseRuns(runs []runFacts, sizes map[string]int64, l gcLimits) map[string]
 		}
 	}
 	forget := map[string]string{}
-	full, newer := false, 0 // newer: how many of those that are no trials' came before
+	full := false
 	for i := range runs {
 		r := &runs[i]
-		beyond := l.keep == 0 || l.keep > 0 && newer >= l.keep && r.Experiment == "" // a sweep is not to push out what it was made for
-		if r.Experiment == "" {
-			newer++
-		}
 		if !r.free() {
 			continue
 		}
 		full = full || l.maxSize >= 0 && stay.with(r) > l.maxSize
 		switch {
-		case beyond:
+		case l.keep >= 0 && i >= l.keep:
 			forget[r.ID] = keepWhy(l.keep)
 		case !l.before.IsZero() && r.last().Before(l.before):
 			forget[r.ID] = "ended " + ago(r.last())
@@ -131,20 +127,27 @@ func (c *garbage) chooseForget(ctx context.Context) (map[string]string, error) {
 				return nil, err
 			}
 		}
-	}
-	forget := chooseRuns(c.runs, sizes, c.limits)
-	if c.limits.before.IsZero() {
-		return forget, nil
-	}
-	used, err := c.db.InUse(ctx, sortedNames(forget), c.limits.before)
-	if err != nil {
-		return nil, err
-	}
-	others := chooseRuns(c.runs, sizes, gcLimits{keep: c.limits.keep, maxSize: c.limits.maxSize})
-	for id := range used {
-		if others[id] == "" {
-			delete(forget, id)
+		for i := range c.sweeps {
+			c.sweeps[i].digests = digests[c.sweeps[i].ID]
 		}
 	}
-	return forget, nil
+	return c.spareUsed(ctx, units(c.runs, c.sweeps), sizes)
+}
+
+// spareUsed returns which units are to be forgotten and why, with each run of an experiment.
+func (c *garbage) spareUsed(ctx context.Context, all []runFacts, sizes map[string]int64) (map[string]string, error) {
+	forget := chooseRuns(all, sizes, c.limits)
+	if !c.limits.before.IsZero() {
+		used, err := c.db.InUse(ctx, c.members(forget), c.limits.before)
+		if err != nil {
+			return nil, err
+		}
+		others := chooseRuns(all, sizes, gcLimits{keep: c.limits.keep, maxSize: c.limits.maxSize})
+		for run := range used {
+			if unit := c.family.unit(run); others[unit] == "" {
+				delete(forget, unit)
+			}
+		}
+	}
+	return c.everyone(forget), nil
 }

@@ -47,19 +47,6 @@ func TestChooseRuns(t *testing.T) {
 			t.Errorf("%+v: %v, want %v", l, forget, want)
 		}
 	}
-	trial := aged("trial", 2, dag.Succeeded)
-	trial.Experiment = "e"
-	for want, l := range map[string]gcLimits{
-		"a":           {keep: 2, maxSize: -1}, // a sweep pushes out nothing, and is not pushed out
-		"a b c trial": {keep: 0, maxSize: -1},
-		"a b trial":   {before: gcNow.AddDate(0, 0, -2).Add(time.Hour), keep: -1, maxSize: -1},
-	} {
-		few := []runFacts{runs[0], runs[2], runs[4], trial}
-		forget := chooseRuns(few, sizes, l)
-		if got := strings.Join(sortedNames(forget), " "); got != want {
-			t.Errorf("with a trial, %+v: %q, want %q", l, got, want)
-		}
-	}
 	if forget := chooseRuns(runs, sizes, gcLimits{keep: -1, maxSize: 110}); len(forget) > 0 { // big is there once
 		t.Errorf("what fits was forgotten: %v", forget)
 	}

@@ -92,7 +92,7 @@ func (g *globals) get(ctx context.Context, kind string, f getFlags) error {
 }
 
 func (g *globals) getRuns(ctx context.Context, db *sqlite.DB, f getFlags) error {
-	rows, err := db.ListRuns(ctx, sqlite.RunFilter{State: dag.State(f.state), Pipeline: f.pipeline, Limit: f.limit})
+	rows, err := db.ListRuns(ctx, sqlite.RunFilter{State: dag.State(f.state), Pipeline: f.pipeline, NoTrials: true, Limit: f.limit})
 	if err != nil {
 		return err
 	}
