@@ -87,7 +87,8 @@ func (s *Store) keepManifest(st *stage, d sum, entries []entry) error {
 	return errors.Join(st.WriteFile("manifest", b.Bytes(), 0o600), os.Rename(st.path("manifest"), path))
 }
 
-// entriesOf returns the entries of a stored directory, without their stat. The
+// entriesOf returns the entries of a stored directory, without their stat; of a
+// stored file that file, as "." with the digest that the store has it by. The
 // manifest is its own proof: its hash is the digest. Where there is none, the
 // directory is read.
 func (s *Store) entriesOf(ctx context.Context, digest string) ([]entry, error) {
@@ -101,6 +102,9 @@ func (s *Store) entriesOf(ctx context.Context, digest string) ([]entry, error) {
 	dir, err := s.Path(digest)
 	if err != nil {
 		return nil, err
+	}
+	if info, err := os.Lstat(dir); err == nil && info.Mode().IsRegular() {
+		return []entry{{path: ".", kind: kindFile, sum: d}}, nil
 	}
 	root, err := os.OpenRoot(dir)
 	if err != nil {
@@ -167,8 +171,8 @@ func (s *Store) listing(ctx context.Context, digest string) (*listing, error) {
 	return l, nil
 }
 
-// Files returns the digests of the files of a stored directory, by path.
-// fs.ErrNotExist where the store has no such directory.
+// Files returns the digests of the files of a stored directory, by path; of a stored
+// file its own, by ".". fs.ErrNotExist where the store has neither.
 func (s *Store) Files(ctx context.Context, digest string) (map[string]string, error) {
 	l, err := s.listing(ctx, digest)
 	if err != nil {

@@ -28,8 +28,12 @@ func (s *Store) View(ctx context.Context, digest, at string) (*View, error) {
 	if err != nil {
 		return nil, err
 	}
-	if info, err := os.Lstat(src); err != nil || !info.IsDir() {
-		return nil, errors.Join(ErrNoView, err)
+	info, err := os.Lstat(src)
+	if err != nil {
+		return nil, err
+	}
+	if !info.IsDir() {
+		return nil, fmt.Errorf("%w: %s is a file, not a directory", ErrNoView, digest)
 	}
 	entries, err := s.entriesOf(ctx, digest)
 	if err != nil {

@@ -142,6 +142,26 @@ func TestReadDigest(t *testing.T) {
 	}
 }
 
+// TestFileAlone asserts that a stored file is listed like a folder's: by ".", by which it
+// can be told as read.
+func TestFileAlone(t *testing.T) {
+	s := openStore(t)
+	dir := tree(t, map[string]string{"a.cfg": "a", "b.cfg": "b"})
+	a, b := snapshotOf(t, s, filepath.Join(dir, "a.cfg")), snapshotOf(t, s, filepath.Join(dir, "b.cfg"))
+	files, err := s.Files(t.Context(), a)
+	if want := map[string]string{".": a}; err != nil || !cmp.Equal(files, want) {
+		t.Errorf("got %v (%v), want %v", files, err, want)
+	}
+	readA, errA := s.ReadDigest(t.Context(), a, []string{"."})
+	readB, errB := s.ReadDigest(t.Context(), b, []string{"."})
+	if errA != nil || errB != nil || readA == readB {
+		t.Errorf("two files are read as %s (%v) and %s (%v)", readA, errA, readB, errB)
+	}
+	if _, err := s.ReadDigest(t.Context(), snapshotOf(t, s, dir), []string{"."}); err == nil {
+		t.Error("a folder was taken for a file")
+	}
+}
+
 func TestManifestRoundTrip(t *testing.T) {
 	s := openStore(t)
 	digest := snapshotOf(t, s, tree(t, map[string]string{"a b\nc": "1", "d/é": "2"}))

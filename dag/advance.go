@@ -299,7 +299,7 @@ func (d *drive) why(n *node, read *PastReads) string {
 		}
 	}
 	if past, err := d.Store.PastReads(d.ops, base); err == nil && base != "" && slices.ContainsFunc(past, func(p PastReads) bool { return d.readTheSame(&p) }) {
-		maps.Copy(last, d.mountParts()) // what changed in the sources was not read
+		d.leaveUnread(last)
 	}
 	return explainMiss(last, n.exec.KeyParts, d.changedMount)
 }
@@ -349,7 +349,7 @@ func (d *drive) end(n *node, s State, err string) {
 	}
 	d.change(n)
 	d.batch.Durable = d.batch.Durable || s == Succeeded && !n.exec.Cached || s == Failed
-	n.parent.open--
+	n.parent.ended(s)
 	d.dirty = append(d.dirty, n.parent.dependents[n.task.Name]...)
 	switch {
 	case n.parent.open == 0:

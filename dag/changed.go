@@ -42,19 +42,21 @@ func (d *drive) changedSource(p *PastReads) string {
 	for _, r := range p.Sources {
 		now := d.sourceAt(r.Target)
 		changed := d.changedFiles(r.Tree, now)
+		opened := r.opened()
 		for _, name := range changed {
-			if slices.Contains(r.Opened, name) {
+			if opened(name) {
 				return fmt.Sprintf("%s changed%s", filepath.Join(r.Target, name), d.changedLine(r.Tree, now, name))
 			}
 		}
 		if before, after := d.names(r.Tree), d.names(now); !slices.Equal(before, after) {
 			for _, name := range changed {
-				if slices.Contains(before, name) != slices.Contains(after, name) {
-					word := "is new"
-					if slices.Contains(before, name) {
-						word = "is gone"
-					}
-					return fmt.Sprintf("%s %s", filepath.Join(r.Target, name), word)
+				_, was := slices.BinarySearch(before, name)
+				_, is := slices.BinarySearch(after, name)
+				switch {
+				case !was:
+					return filepath.Join(r.Target, name) + " is new"
+				case !is:
+					return filepath.Join(r.Target, name) + " is gone"
 				}
 			}
 		}

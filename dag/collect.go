@@ -28,7 +28,8 @@ type Artifacts interface {
 	// ReadDigest stands for a stored directory as far as it was read: the names of
 	// all entries, and the content of the opened files.
 	ReadDigest(ctx context.Context, digest string, opened []string) (string, error)
-	// Files returns the digests of the files of a stored directory, by path.
+	// Files returns the digests of the files of a stored directory, by path; of a
+	// stored file its own, by ".".
 	Files(ctx context.Context, digest string) (map[string]string, error)
 	// LiveDigest stands for what lies in a live mount now: names, sizes, times.
 	LiveDigest(ctx context.Context, mounts []Mount, i int) (string, error)

@@ -87,6 +87,10 @@ func compareSources(store Snapshots, target, before, now string) []SourceChange 
 // sourceFiles are the files below a folder, or the file itself as ".".
 func sourceFiles(dir string) map[string]fs.FileInfo {
 	out := map[string]fs.FileInfo{}
+	if info, err := os.Lstat(dir); err == nil && !info.IsDir() {
+		out["."] = info
+		return out
+	}
 	_ = fs.WalkDir(os.DirFS(dir), ".", func(name string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return nil //nolint:nilerr // what can't be read is not compared

@@ -42,6 +42,18 @@ func TestCompareSources(t *testing.T) {
 	if diff := cmp.Diff(want, compareSources(store, "/app", "old", "new")); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
+	for digest, text := range map[string]string{"cfg1": "a: 1\nb: 1\n", "cfg2": "a: 1\nb: 2\n"} {
+		if err := os.WriteFile(filepath.Join(store.dir, digest), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want = []SourceChange{{File: "/one.cfg", Change: "changed", Diff: "@@ -1,2 +1,2 @@\n a: 1\n-b: 1\n+b: 2\n"}}
+	if diff := cmp.Diff(want, compareSources(store, "/one.cfg", "cfg1", "cfg2")); diff != "" {
+		t.Errorf("a single file: (-want +got)\n%s", diff)
+	}
+	if n, old, now := differingLine(store, "cfg1", "cfg2", "."); n != 2 || old != "b: 1" || now != "b: 2" {
+		t.Errorf("a single file: line %d, %q -> %q", n, old, now)
+	}
 	for name, want := range map[string]int{"train.py": 1, "model": 0, "large": 0, "same.py": 0} {
 		n, old, now := differingLine(store, "old", "new", name)
 		if n != want || n == 1 && (old != "lr = 1" || now != "lr = 2") {

@@ -442,7 +442,7 @@ func (d *drive) admit() error {
 // at its first failure.
 func (d *drive) skipWaiting() {
 	d.waiting = slices.DeleteFunc(d.waiting, func(n *node) bool {
-		if n.parent.loop != nil || !n.parent.comp.Graph.FailFast || n.exec.State != Pending {
+		if n.parent.loop != nil || !n.parent.comp.Graph.FailFast || n.parent.failed == 0 || n.exec.State != Pending {
 			return false
 		}
 		v, why := n.parent.verdict(n)

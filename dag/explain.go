@@ -136,7 +136,7 @@ func changesOfSource(ctx context.Context, store Snapshots, target, old, now stri
 	opened := func(string) bool { return true }
 	for _, r := range reads {
 		if r.Target == target {
-			opened = func(name string) bool { return slices.Contains(r.Opened, name) }
+			opened = r.opened()
 		}
 	}
 	var changes []Difference

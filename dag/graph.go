@@ -57,6 +57,7 @@ type scope struct {
 	order      []*node // topological
 	dependents map[string][]*node
 	open       int // tasks that have not ended
+	failed     int // tasks that have failed
 }
 
 // newScope makes the scope of a graph component with a PENDING execution for
@@ -76,6 +77,14 @@ func newScope(c *setting, owner *node, comp *Component, inputs Values) *scope {
 	}
 	s.open = len(s.order)
 	return s
+}
+
+// ended counts a task that has ended.
+func (s *scope) ended(state State) {
+	s.open--
+	if state == Failed {
+		s.failed++
+	}
 }
 
 func (s *scope) path(task string) string {
@@ -155,7 +164,7 @@ func (s *scope) verdict(n *node) (verdict, string) {
 			return skip, fmt.Sprintf("%s %s", e.Task, stateWord(producer.State))
 		}
 	}
-	if s.comp.Graph.FailFast && result == ready && !n.task.afterFailure() {
+	if s.comp.Graph.FailFast && s.failed > 0 && result == ready && !n.task.afterFailure() {
 		for _, sibling := range s.order {
 			if sibling.exec.State == Failed {
 				return skip, fmt.Sprintf("%s failed, and the graph stops at the first failure", sibling.task.Name)

@@ -47,6 +47,9 @@ func scopeOf(edges []Edge, states ...State) *scope {
 		name := string(rune('a' + i))
 		s.nodes[name] = &node{task: &Task{Name: name}, exec: &Execution{State: state}}
 		s.order = append(s.order, s.nodes[name])
+		if state.Ended() {
+			s.ended(state)
+		}
 	}
 	t := &node{task: &Task{Name: "t", Needs: edges}, exec: &Execution{State: Pending}}
 	s.nodes["t"], s.order = t, append(s.order, t)

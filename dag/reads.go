@@ -38,6 +38,15 @@ type SourceRead struct {
 	Digest string   `json:"digest"` // of what it read, see Artifacts.ReadDigest
 }
 
+// opened tells which files were opened, of which there may be as many as there are files.
+func (r *SourceRead) opened() func(name string) bool {
+	set := make(map[string]bool, len(r.Opened))
+	for _, name := range r.Opened {
+		set[name] = true
+	}
+	return func(name string) bool { return set[name] }
+}
+
 // mountPart names the part of a cache key that is a mounted source.
 func mountPart(target string) string { return "mount " + target }
 
@@ -84,6 +93,10 @@ func (d *drive) watchReads(pod *runner.Pod) (views, error) {
 		if v.Tree == "" || !strings.HasPrefix(v.Name, mountVolume) {
 			continue
 		}
+		if d.isFile(v.Tree) {
+			w[v.Name] = wholeFile{}
+			continue
+		}
 		at := filepath.Join(dir, fmt.Sprint(i))
 		view, err := d.Artifacts.View(d.ops, v.Tree, at)
 		switch {
@@ -101,6 +114,23 @@ func (d *drive) watchReads(pod *runner.Pod) (views, error) {
 	}
 	return w, nil
 }
+
+// isFile reports whether a stored source is a single file.
+func (d *drive) isFile(digest string) bool {
+	at, err := d.Artifacts.Path(digest)
+	if err != nil {
+		return false
+	}
+	info, err := os.Lstat(at)
+	return err == nil && info.Mode().IsRegular()
+}
+
+// wholeFile is the view of a source that is a single file: it counts as read, so that
+// nobody has to watch it. A store lists such a file by the name ".".
+type wholeFile struct{}
+
+func (wholeFile) Opened() ([]string, bool) { return []string{"."}, true }
+func (wholeFile) SoFar() []string          { return []string{"."} }
 
 // ErrNoView says that it can't be seen which files are opened.
 var ErrNoView = errors.New("opens can't be seen here")
@@ -174,15 +204,16 @@ func (d *drive) readTheSame(p *PastReads) bool {
 	return true
 }
 
-// mountParts are the parts of a key that are snapshots of mounted sources.
-func (d *drive) mountParts() map[string]string {
-	parts := map[string]string{}
+// leaveUnread gives the parts of an earlier key the snapshots that the run has, since
+// what changed in them was not read. A mount that was not there, or was live, is a
+// change of its own.
+func (d *drive) leaveUnread(parts map[string]string) {
 	for _, m := range d.run.Options.Mounts {
-		if m.snapshotted() {
+		was := parts[mountPart(m.Target)]
+		if m.snapshotted() && was != "" && !strings.HasPrefix(was, liveWord) {
 			parts[mountPart(m.Target)] = m.Digest
 		}
 	}
-	return parts
 }
 
 // removeViews deletes the trees of an attempt's views.

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 
@@ -24,7 +25,7 @@ type trees struct {
 }
 
 func (a *trees) View(_ context.Context, digest, at string) (View, error) {
-	if a.files[digest] == nil {
+	if _, alone := a.files[digest]["."]; alone || a.files[digest] == nil {
 		return nil, ErrNoView
 	}
 	return a, os.MkdirAll(at, 0o755)
@@ -42,6 +43,9 @@ func (a *trees) SoFar() []string {
 }
 
 func (a *trees) Files(_ context.Context, digest string) (map[string]string, error) {
+	if a.files[digest] == nil {
+		return nil, fs.ErrNotExist
+	}
 	return a.files[digest], nil
 }
 
@@ -59,6 +63,9 @@ func (a *trees) ReadDigest(_ context.Context, digest string, opened []string) (s
 
 func (a *trees) Path(digest string) (string, error) {
 	dir := filepath.Join(a.dir, digest)
+	if text, alone := a.files[digest]["."]; alone {
+		return dir, os.WriteFile(dir, []byte(text), 0o600)
+	}
 	for name, text := range a.files[digest] {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			return "", err
@@ -120,6 +127,47 @@ func TestReadsOfSources(t *testing.T) {
 		if left, _ := filepath.Glob(filepath.Join(s.home, "runs", "*", "views", "*")); len(left) > 0 {
 			t.Errorf("views were left: %v", left)
 		}
+	})
+}
+
+// TestFileAmongSources asserts that a single file counts as read, and that of the folder
+// beside it only that counts which the step has read.
+func TestFileAmongSources(t *testing.T) {
+	play(t, func(s *stage) {
+		store := &trees{dir: s.home, opened: []string{"a.py"}, files: map[string]map[string]string{
+			"t1": {"a.py": "a", "b.py": "b"}, "t2": {"a.py": "a", "b.py": "B"},
+			"f1": {".": "x\nlr = 0.1\n"}, "f2": {".": "x\nlr = 0.2\n"},
+		}}
+		run := func(id, tree, file, want string, more ...Mount) {
+			t.Helper()
+			p := steps("a")
+			p.Components["root"].Graph.Tasks["a"].Cache = true
+			s.create(id, p, func(r *Run) {
+				r.Options.Mounts = append([]Mount{
+					{Source: "/src", Target: "/app", ReadOnly: true, Digest: tree},
+					{Source: "/one.cfg", Target: "/one.cfg", ReadOnly: true, Digest: file},
+				}, more...)
+			})
+			d := s.driver(id)
+			d.Backend, d.Artifacts = seeing{s.backend}, store
+			d.Observe = func(e Event) {
+				if strings.Contains(e.Note, ErrNoView.Error()) {
+					t.Errorf("%s: %s", id, e.Note)
+				}
+			}
+			_, executions, err := d.Drive(s.t.Context(), id)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := executions[0].Reason; got != want {
+				t.Errorf("%s: %s, want %s", id, got, want)
+			}
+		}
+		run("r1", "t1", "f1", "first run")
+		run("r2", "t2", "f1", "b.py changed, which it does not read; else as in run r1")
+		run("r3", "t2", "f2", "/one.cfg changed, line 2: lr = 0.1 -> lr = 0.2")
+		run("r4", "t1", "f2", "b.py changed, which it does not read; else as in run r3")
+		run("r5", "t2", "f2", "mount /two.cfg: (none) -> f1", Mount{Source: "/two.cfg", Target: "/two.cfg", ReadOnly: true, Digest: "f1"})
 	})
 }
 

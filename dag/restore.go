@@ -66,7 +66,7 @@ func (d *drive) rebuild(s *scope, children map[int64][]*Execution) error {
 			d.byID[n.exec.ID] = n
 		}
 		if n.exec.State.Ended() {
-			s.open--
+			s.ended(n.exec.State)
 		}
 		inside := len(children[n.exec.ID]) > 0 && n.exec.ID != 0
 		switch {

@@ -14,6 +14,8 @@ type Target struct {
 	// Skip says what below a folder does not count: rel is relative to Path, with
 	// slashes. nil: everything counts, but for what editors and tools leave there.
 	Skip func(rel string, dir bool) bool
+	// Rules is what Skip goes by, in any words: where they are others, so is what counts.
+	Rules string
 }
 
 // root is a target, where it really lies, and what is known of it.

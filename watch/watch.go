@@ -86,8 +86,9 @@ func (w *Watcher) Close() {
 	}
 }
 
-// Watch makes targets what is watched. Of those that are new, what was modified after
-// since is a change already, unless since is zero.
+// Watch makes targets what is watched. Of those that are new, and of what others did not
+// count by their Rules before, what was modified after since is a change already, unless
+// since is zero.
 func (w *Watcher) Watch(targets []Target, since time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -98,8 +99,12 @@ func (w *Watcher) Watch(targets []Target, since time.Time) {
 		t.Path = filepath.Clean(t.Path)
 		i := slices.IndexFunc(w.roots, func(r *root) bool { return r.Path == t.Path })
 		if i >= 0 {
-			w.roots[i].Skip = t.Skip
-			roots = append(roots, w.roots[i])
+			r := w.roots[i]
+			if r.Rules != t.Rules {
+				same = false
+				changed = append(changed, w.skipAnew(r, t, since)...)
+			}
+			roots = append(roots, r)
 			continue
 		}
 		same = false

@@ -236,6 +236,43 @@ func TestTargetsChange(t *testing.T) {
 	s.sentinel("b")
 }
 
+// What is hidden, and what is not any more, goes by the newest rules.
+func TestRulesChange(t *testing.T) {
+	for name, o := range map[string]Options{"listening": {}, "polling": {Poll: 20 * time.Millisecond}} {
+		t.Run(name, func(t *testing.T) {
+			hide := func(hidden string) Target {
+				return Target{Path: "src", Rules: hidden, Skip: func(rel string, _ bool) bool { return rel == hidden }}
+			}
+			s := begin(t, []string{"src/a.py", "src/docs/deep/x", "src/docs/y", "src/out/z", "src/top"}, o, hide("docs"))
+			again := func(hidden string, since time.Time) {
+				target := hide(hidden)
+				target.Path = s.path(target.Path)
+				s.Watch([]Target{target}, since)
+			}
+			again("out", time.Time{})
+			s.write("src/docs/deep/x", "22")
+			s.expect("src/docs/deep/x")
+			s.write("src/docs/new/w", "1")
+			s.expect("src/docs/new/w")
+			s.write("src/out/z", "22")
+			s.sentinel("src/a.py") // alone: nothing of out, and nothing of docs that was there
+			if files := s.Files(); files != 5 {
+				t.Errorf("%d files are watched, want 5", files)
+			}
+			if folders := s.Folders(); o.Poll == 0 && folders != 4 {
+				t.Errorf("%d folders are watched, want 4", folders)
+			}
+			since := time.Now()
+			time.Sleep(20 * time.Millisecond) // a file's time is as coarse as the kernel's timer
+			s.write("src/out/z", "333")
+			again("top", since)
+			s.expect("src/out/z") // saved while nobody listened
+			s.write("src/top", "22")
+			s.sentinel("src/out/z")
+		})
+	}
+}
+
 func TestPolling(t *testing.T) {
 	s := begin(t, []string{"src/a.py", "src/b.py", "p.yaml"}, Options{Poll: 20 * time.Millisecond}, Target{Path: "src"}, Target{Path: "p.yaml"})
 	s.write("src/new/c.py", "1")

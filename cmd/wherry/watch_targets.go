@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/wherry-ml/wherry/dag"
@@ -59,7 +60,6 @@ type targetList struct {
 	home    string
 	written []string // where runs write, without symbolic links
 	list    []watch.Target
-	seen    map[string]bool
 }
 
 func (t *targetList) files(paths []string) {
@@ -69,18 +69,28 @@ func (t *targetList) files(paths []string) {
 }
 
 // file adds a file or folder; "" is none.
-func (t *targetList) file(path string) { t.add(path, nil) }
+func (t *targetList) file(path string) { t.add(watch.Target{Path: path}) }
 
-func (t *targetList) add(path string, skip func(rel string, dir bool) bool) {
-	abs, err := filepath.Abs(path)
-	if path == "" || err != nil || t.seen[abs] {
+// add adds a target. Of one that is there already, that counts which either counts.
+func (t *targetList) add(target watch.Target) {
+	abs, err := filepath.Abs(target.Path)
+	if target.Path == "" || err != nil {
 		return
 	}
-	if t.seen == nil {
-		t.seen = map[string]bool{}
+	target.Path = abs
+	i := slices.IndexFunc(t.list, func(o watch.Target) bool { return o.Path == abs })
+	if i < 0 {
+		t.list = append(t.list, target)
+		return
 	}
-	t.seen[abs] = true
-	t.list = append(t.list, watch.Target{Path: abs, Skip: skip})
+	have := &t.list[i]
+	one, other := have.Skip, target.Skip
+	if one == nil || other == nil {
+		have.Skip, have.Rules = nil, ""
+		return
+	}
+	have.Skip = func(rel string, dir bool) bool { return one(rel, dir) && other(rel, dir) }
+	have.Rules += "\nand " + target.Rules
 }
 
 // builds adds what images of the pipeline are built from.
@@ -92,10 +102,17 @@ func (t *targetList) builds(j *job, proj *project) {
 		}
 		t.file(b.Requirements.File)
 		if b.Context != "" {
-			skip, _ := dockerIgnored(b.Context, cmp.Or(b.Dockerfile, "Dockerfile")) // the build says what is wrong with it
-			t.add(b.Context, skip)
+			t.add(buildContext(b.Context, cmp.Or(b.Dockerfile, "Dockerfile")))
 		}
 	}
+}
+
+// buildContext is the folder that an image is built from, without what its
+// .dockerignore leaves out.
+func buildContext(dir, dockerfile string) watch.Target {
+	rules, _ := os.ReadFile(filepath.Join(dir, ".dockerignore")) // first: if it is saved now, it differs the next time
+	skip, _ := dockerIgnored(dir, dockerfile)                    // the build says what is wrong with it
+	return watch.Target{Path: dir, Skip: skip, Rules: dockerfile + "\n" + string(rules)}
 }
 
 // done returns the targets without what runs write themselves.
@@ -114,6 +131,11 @@ func (t *targetList) done() []watch.Target {
 		}
 		if inside(real) {
 			continue
+		}
+		for _, path := range never {
+			if strings.HasPrefix(path, real+"/") {
+				target.Rules += "\nnever " + path
+			}
 		}
 		skip := target.Skip
 		target.Skip = func(rel string, dir bool) bool {

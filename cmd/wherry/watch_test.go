@@ -72,6 +72,53 @@ func TestWatchTargets(t *testing.T) {
 	}
 }
 
+// TestWatchRules asserts that the watcher is told when other rules hide what a run is
+// made of: a .dockerignore that was saved, a mount below another that is gone.
+func TestWatchRules(t *testing.T) {
+	dir := t.TempDir()
+	rules := func(ignored string, written ...string) string {
+		if err := os.WriteFile(filepath.Join(dir, ".dockerignore"), []byte(ignored), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		l := &targetList{home: "/nowhere", written: written}
+		l.add(buildContext(dir, "Dockerfile"))
+		return l.done()[0].Rules
+	}
+	before := rules("docs", filepath.Join(physical(dir), "out"))
+	if again := rules("docs", filepath.Join(physical(dir), "out"), "/elsewhere"); again != before {
+		t.Errorf("the same rules are %q and %q", before, again)
+	}
+	if rules("", filepath.Join(physical(dir), "out")) == before {
+		t.Error("another .dockerignore has the same rules")
+	}
+	if rules("docs") == before {
+		t.Error("without a mount below it there are the same rules")
+	}
+}
+
+// TestWatchContextAndSource asserts that of a folder which an image is built from, and which
+// is mounted as well, everything counts: a .dockerignore hides nothing of a mount.
+func TestWatchContextAndSource(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, ".dockerignore"), []byte("docs"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	build, mount := buildContext(dir, "Dockerfile"), watch.Target{Path: dir}
+	for _, c := range []struct {
+		targets []watch.Target
+		hidden  bool
+	}{{[]watch.Target{build, mount}, false}, {[]watch.Target{mount, build}, false}, {[]watch.Target{build, build}, true}} {
+		l := &targetList{home: "/nowhere"}
+		for _, target := range c.targets {
+			l.add(target)
+		}
+		got := l.done()
+		if len(got) != 1 || got[0].Skip("docs", true) != c.hidden {
+			t.Errorf("%d targets, docs are hidden: %v, want one, %v", len(got), !c.hidden, c.hidden)
+		}
+	}
+}
+
 const watchedPipeline = `
 pipelineInfo: {name: p}
 schemaVersion: 2.1.0
