@@ -36,12 +36,13 @@ on the engine.
 
 With --older-than, --keep and --max-size it also forgets runs that have ended,
 those that ended first before others; with several flags a run goes as soon as
-one of them says so. An experiment counts as one, and goes with the runs of all
-its trials; one that has ended goes too once all these runs are gone. A result
-that the cache has given to a run which stays, stays. With runs go the images,
-layers and Python environments that wherry has made and that were not used since
-the oldest run that stays, and the files of loaded bundles in WHERRY_HOME that no
-run refers to and nobody has changed since.
+one of them says so. An experiment counts as one run, and goes with the runs of
+all its trials; one that has ended goes too once all these runs are gone. One
+whose trials you run yourself goes with wherry delete experiment. A result that
+the cache has given to a run which stays, stays. With runs go the images, layers
+and Python environments that wherry has made and that were not used since the
+oldest run that stays, and the files of loaded bundles in WHERRY_HOME that no run
+refers to and nobody has changed since.
 
 A run that has not ended is never touched, nor is an experiment that has not, or
 a run of it. Volume claims are a person's data: they are removed only with
