@@ -80,11 +80,12 @@ const (
 
 // Collector says where a trial's metrics come from.
 type Collector struct {
-	Kind    CollectorKind `json:"kind"`
-	Path    string        `json:"path,omitempty"`    // of File and TensorFlowEvent, in the container; of PrometheusMetric, of the URL
-	JSON    bool          `json:"json,omitempty"`    // of File: one JSON object a line
-	Port    int           `json:"port,omitempty"`    // of PrometheusMetric
-	Filters []string      `json:"filters,omitempty"` // of StdOut and File: regular expressions with a group for the name and one for the value
+	Kind    CollectorKind  `json:"kind"`
+	Path    string         `json:"path,omitempty"`    // of File and TensorFlowEvent, in the container; of PrometheusMetric, of the URL
+	JSON    bool           `json:"json,omitempty"`    // of File: one JSON object a line
+	Port    int            `json:"port,omitempty"`    // of PrometheusMetric
+	Sidecar *dag.Container `json:"sidecar,omitempty"` // of Custom: the container that prints them
+	Filters []string       `json:"filters,omitempty"` // of StdOut and File: regular expressions with a group for the name and one for the value
 }
 
 // CollectorKind is one of Katib's collector kinds.

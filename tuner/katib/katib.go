@@ -11,7 +11,9 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/wherry-ml/wherry/dag/podspec"
 	"github.com/wherry-ml/wherry/dag/source"
+	"github.com/wherry-ml/wherry/runner"
 	"github.com/wherry-ml/wherry/tuner"
 	"github.com/wherry-ml/wherry/tuner/metrics"
 	"github.com/wherry-ml/wherry/tuner/suggest"
@@ -321,12 +323,31 @@ func (r *reader) collector(s *spec) error {
 		if m.Collector.CustomCollector == nil {
 			return r.errorf(m.Collector.Kind.Pos, "a Custom collector needs customCollector, its container")
 		}
-		return r.errorf(source.PosOf(m.Collector.CustomCollector), "a Custom collector writes to Katib's own database service").
-			WithMend("collector: {kind: StdOut}, or File with the path that it reads")
+		return r.custom(m)
 	default:
 		return r.errorf(m.Collector.Kind.Pos, "collector %q: there are StdOut, File, TensorFlowEvent, PrometheusMetric, Push and None", c.Kind)
 	}
 	return r.collectorSource(m.Source, c)
+}
+
+// custom reads a collector of one's own: a container beside the trial's. On a cluster it
+// writes to Katib's database service; here what it prints are the metrics, as lines
+// name=value, and it sees the folder of the metrics file.
+func (r *reader) custom(m *collector) error {
+	n := m.Collector.CustomCollector
+	spec := mapping(n, word(n, "containers"), &yaml.Node{Kind: yaml.SequenceNode, Tag: "!!seq", Content: []*yaml.Node{n}, Line: n.Line, Column: n.Column})
+	res, err := podspec.Read(r.f, spec, podspec.Options{})
+	if err != nil {
+		return err
+	}
+	c := res.Pod.Containers[0]
+	if c.Name == "" {
+		c.Name = "metrics-collector"
+	}
+	c.Role = runner.Sidecar
+	r.e.Collector.Sidecar = &c
+	r.e.Notes = append(r.e.Notes, "the custom collector's own lines name=value are the metrics here: there is no Katib database to write to")
+	return r.collectorSource(m.Source, &r.e.Collector)
 }
 
 func (r *reader) collectorSource(s *collectorSource, c *tuner.Collector) error {

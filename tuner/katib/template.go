@@ -257,6 +257,9 @@ func (r *templateReader) finish(f *source.File, spec *yaml.Node) error {
 	e.Trial.Pipeline = &dag.Pipeline{
 		Name: e.Name, Format: dag.FormatPipeline, Root: "root", Components: map[string]*dag.Component{"root": root, component.Name: component},
 	}
+	if err := r.sidecar(f); err != nil {
+		return err
+	}
 	e.Trial.Primary, e.Trial.Container, e.Trial.Retain = taskName, r.container, r.tt.Retain
 	if len(r.ignored) > 0 {
 		e.Notes = append(e.Notes, "not used here: "+strings.Join(r.ignored, ", "))
@@ -320,6 +323,33 @@ func (r *templateReader) checkpoint(component, root *dag.Component, task *dag.Ta
 	}}
 	r.pod.Directories = append(r.pod.Directories, dag.Directory{Name: name, Path: dir, From: []string{name}})
 	r.e.Trial.Checkpoint = name
+	return nil
+}
+
+// sidecar puts a Custom collector beside the trial's containers. With a path of a metrics
+// file its folder is shared.
+func (r *templateReader) sidecar(f *source.File) error {
+	c := r.e.Collector.Sidecar
+	if c == nil {
+		return nil
+	}
+	for _, other := range r.pod.Containers {
+		if other.Name == c.Name {
+			return f.Errorf(c.Pos, "the custom collector has the name of a container of the trial, %q", c.Name)
+		}
+	}
+	side := *c
+	if p := r.e.Collector.Path; p != "" {
+		const name = "katib-metrics"
+		r.pod.Volumes = append(r.pod.Volumes, dag.Volume{Name: name, Kind: dag.VolumeEmpty})
+		mount := dag.VolumeMount{Volume: name, Path: path.Dir(path.Clean(p))}
+		for i := range r.pod.Containers {
+			r.pod.Containers[i].Mounts = append(r.pod.Containers[i].Mounts, mount)
+		}
+		side.Mounts = append(slices.Clone(side.Mounts), mount)
+	}
+	r.pod.Containers = append(r.pod.Containers, side)
+	r.container = side.Name
 	return nil
 }
 
