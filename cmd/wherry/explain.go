@@ -125,6 +125,10 @@ func (g *globals) printExplained(e explained) {
 		word = "cached"
 	case e.State == dag.Skipped:
 		word = "skipped"
+	case e.State == dag.Pending:
+		word = "waits"
+	case !e.State.Ended():
+		word = "runs"
 	}
 	fmt.Fprintf(g.Out, "%s: %s", e.Path, word)
 	if e.Reason != "" {
