@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/wherry-ml/wherry/spell"
 )
 
 // FindRun returns the run that ref names: an id, "last" (no trial), a name (its newest run)
@@ -227,7 +229,7 @@ func nearest(q querier, name, query string, args ...any) ([]string, error) {
 	far := (len(name) + 2) / 3
 	distances := map[string]int{}
 	for _, s := range list {
-		if n := distance(name, s); n <= far {
+		if n := spell.Distance(name, s); n <= far {
 			distances[s] = n
 		}
 	}
@@ -239,24 +241,4 @@ func nearest(q querier, name, query string, args ...any) ([]string, error) {
 	}
 	slices.SortStableFunc(near, func(a, b string) int { return distances[a] - distances[b] })
 	return near[:min(3, len(near))], nil
-}
-
-// distance is Levenshtein's, in bytes.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost = 1 + min(diagonal, row[j], row[j+1])
-			}
-			diagonal, row[j+1] = row[j+1], cost
-		}
-	}
-	return row[len(b)]
 }

@@ -158,28 +158,8 @@ type backoff struct {
 	Cap         text `yaml:"cap"`
 }
 
-// text is a scalar as it is written, whatever its YAML type: Argo's values are
-// text, but people write numbers.
-type text struct {
-	S   string
-	Set bool
-	Pos source.Pos
-}
-
-// UnmarshalSource implements source.Unmarshaler.
-func (t *text) UnmarshalSource(d *source.Decoder, n *yaml.Node) error {
-	switch {
-	case n.Kind == yaml.ScalarNode && n.Tag == "!!null":
-		t.Pos = source.PosOf(n)
-	case n.Kind == yaml.ScalarNode:
-		*t = text{S: n.Value, Set: true, Pos: source.PosOf(n)}
-	case n.Kind == yaml.SequenceNode:
-		return d.Errorf(n, "must be text, not a list")
-	default:
-		return d.Errorf(n, "must be text, not a mapping")
-	}
-	return nil
-}
+// text is a value as it is written.
+type text = source.Text
 
 func (w *workflowSpec) UnmarshalSource(d *source.Decoder, n *yaml.Node) error {
 	type plain workflowSpec

@@ -1,8 +1,6 @@
 package podspec
 
 import (
-	"go.yaml.in/yaml/v3"
-
 	"github.com/wherry-ml/wherry/dag/source"
 )
 
@@ -182,22 +180,5 @@ type security struct {
 	SELinuxOptions           any `yaml:"seLinuxOptions"`
 }
 
-// scalar is a value as it is written, whatever its YAML type.
-type scalar struct {
-	S   string
-	Set bool
-	Pos source.Pos
-}
-
-// UnmarshalSource implements source.Unmarshaler.
-func (t *scalar) UnmarshalSource(d *source.Decoder, n *yaml.Node) error {
-	switch {
-	case n.Kind == yaml.ScalarNode && n.Tag == "!!null":
-		t.Pos = source.PosOf(n)
-	case n.Kind == yaml.ScalarNode:
-		*t = scalar{S: n.Value, Set: true, Pos: source.PosOf(n)}
-	default:
-		return d.Errorf(n, "must be a single value, not a list or a mapping")
-	}
-	return nil
-}
+// scalar is a value as it is written.
+type scalar = source.Text

@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/wherry-ml/wherry/spell"
 )
 
 // maxNodes bounds the values that one document may expand to, aliases included:
@@ -382,32 +384,11 @@ func Nearest(name string, candidates []string) string {
 		if other := len([]rune(c)); max(other-length, length-other) > at {
 			continue // further away than that, whatever the letters: names may be long
 		}
-		if d := distance(strings.ToLower(name), strings.ToLower(c)); d <= at && c != name {
+		if d := spell.Distance(strings.ToLower(name), strings.ToLower(c)); d <= at && c != name {
 			if d < at || best == "" {
 				best, at = c, d
 			}
 		}
 	}
 	return best
-}
-
-// distance is Levenshtein's edit distance in runes.
-func distance(a, b string) int {
-	x, y := []rune(a), []rune(b)
-	row := make([]int, len(y)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i, c := range x {
-		prev := row[0]
-		row[0] = i + 1
-		for j, e := range y {
-			cost := 1
-			if c == e {
-				cost = 0
-			}
-			prev, row[j+1] = row[j+1], min(row[j+1]+1, row[j]+1, prev+cost)
-		}
-	}
-	return row[len(y)]
 }

@@ -2,7 +2,6 @@ package katib
 
 import (
 	"errors"
-	"fmt"
 	"hash/fnv"
 	"math"
 	"slices"
@@ -389,6 +388,3 @@ func (r *reader) collectorSource(s *collectorSource, c *tuner.Collector) error {
 	}
 	return nil
 }
-
-// String is for errors.
-func (t text) String() string { return fmt.Sprintf("%q", t.S) }

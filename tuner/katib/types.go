@@ -150,22 +150,5 @@ type trialParameter struct {
 	Pos         source.Pos `yaml:",pos"`
 }
 
-// text is a scalar as it is written: Katib's values are text, but people write numbers.
-type text struct {
-	S   string
-	Set bool
-	Pos source.Pos
-}
-
-// UnmarshalSource implements source.Unmarshaler.
-func (t *text) UnmarshalSource(d *source.Decoder, n *yaml.Node) error {
-	switch {
-	case n.Kind == yaml.ScalarNode && n.Tag == "!!null":
-		t.Pos = source.PosOf(n)
-	case n.Kind == yaml.ScalarNode:
-		*t = text{S: n.Value, Set: true, Pos: source.PosOf(n)}
-	default:
-		return d.Errorf(n, "must be a single value, not a list or a mapping")
-	}
-	return nil
-}
+// text is a value as it is written.
+type text = source.Text

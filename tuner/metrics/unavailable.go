@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/wherry-ml/wherry/spell"
 )
 
 const maxListed = 10 // names in a message
@@ -91,7 +93,7 @@ func yamlName(name string) string {
 func nearest(name string, candidates []string) string {
 	best, least := "", 1<<30
 	for _, c := range candidates {
-		d := distance(strings.ToLower(name), strings.ToLower(c))
+		d := spell.Distance(strings.ToLower(name), strings.ToLower(c))
 		if d > len(name)/3 && !abbreviates(name, c) && !abbreviates(c, name) {
 			continue
 		}
@@ -121,24 +123,4 @@ func words(name string) []string {
 	return strings.FieldsFunc(strings.ToLower(name), func(r rune) bool {
 		return !('a' <= r && r <= 'z' || '0' <= r && r <= '9')
 	})
-}
-
-// distance is Levenshtein's, in bytes.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost = 1 + min(diagonal, row[j], row[j+1])
-			}
-			diagonal, row[j+1] = row[j+1], cost
-		}
-	}
-	return row[len(b)]
 }
