@@ -404,5 +404,5 @@ func (r *templateReader) meta(f *source.File, b tuner.Binding, spec *yaml.Node) 
 	return nil
 }
 
-// sum is the name of a replica's container.
+// replicaName is the name of a replica's container.
 func replicaName(kind string, i int) string { return fmt.Sprintf("%s-%d", strings.ToLower(kind), i) }
